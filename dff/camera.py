@@ -175,9 +175,10 @@ class LensCalibration:
         try:
             raw = json.loads(path.read_text())
             return cls(raw["focus_dioptre"], raw["motor_code"], raw.get("camera", ""))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path}: not a lens calibration ({error!r}); it needs focus_dioptre and motor_code"
+                f"{path}: not a lens calibration ({type(error).__name__}: {error}); "
+                "it needs focus_dioptre and motor_code"
             ) from None
 
 

@@ -25,9 +25,7 @@ def magnification(focal_length_m: Real, focus: Real, breathing: Real = 1.0) -> R
     return 1 + breathing * focal_length_m * focus / (1 - focal_length_m * focus)
 
 
-def coc_px(
-    dioptre: Real, focus: Real, *, focal_length_m: Real, f_number: Real, pixel_pitch_m: Real
-) -> Real:
+def coc_px(dioptre: Real, focus: Real, *, focal_length_m: Real, f_number: Real, pixel_pitch_m: Real) -> Real:
     """Signed circle of confusion: diameter in pixels of an object at ``dioptre`` when focused at ``focus``.
 
     Positive for objects nearer than the focus. Linear in the dioptre difference: the physical aperture
@@ -56,9 +54,7 @@ def depth_of_field(
     return dioptre_of_coc(-max_coc_px, focus, **lens), dioptre_of_coc(max_coc_px, focus, **lens)
 
 
-def hyperfocal(
-    *, focal_length_m: Real, f_number: Real, pixel_pitch_m: Real, max_coc_px: Real = 1.0
-) -> Real:
+def hyperfocal(*, focal_length_m: Real, f_number: Real, pixel_pitch_m: Real, max_coc_px: Real = 1.0) -> Real:
     """Focus [dioptre] at which infinity is just blurred by ``max_coc_px`` pixels.
 
     Solves aperture * v(D) * D = max_coc_px * pitch for D, the textbook H = f^2 / (N c) + f in dioptres.

@@ -40,7 +40,7 @@ def _as_slices(images: Any) -> Sequence[np.ndarray]:
     if hasattr(images, "detach"):
         images = images.detach().cpu().numpy()
     if not isinstance(images, np.ndarray):
-        return images  # type: ignore[no-any-return]
+        return images
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(
             f"FocalStack: images of shape {images.shape}; give (N,3,H,W), or a list of (H,W,3) slices"
