@@ -1,0 +1,1 @@
+"""Read focal stacks; write depth maps, pictures and meshes."""
