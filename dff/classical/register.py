@@ -22,10 +22,10 @@ import numpy as np
 
 from dff.classical import motion
 
-WORK_SIZE = 480  # longest side [px] of the finest level: finer ones changed no result on real stacks
+WORK_SIZE = 256, 512  # longest side [px] of the finest level: a quarter of the slice's within these
 COARSEST = 40  # shortest side [px] of the coarsest level
-LADDER = (0.7, 1.4, 2.4, 4.0)  # Gaussian sigmas [px] to equalise with; the first is the common smoothing
-FAR_LADDER = (0.7, 1.4, 2.4, 4.0, 6.5)  # for slices further apart in focus
+LADDER = (0.7, 1.6, 3.2)  # Gaussian sigmas [px] to equalise with; the first is the common smoothing
+FAR_LADDER = (0.7, 1.8, 4.0)  # for slices further apart in focus
 EQUAL_BONUS = 0.95  # a different blur must explain the pair at least 5 % better
 CAUCHY_SCALE = 3.0  # in standard deviations of the residual where the picture has texture
 TEXTURED = 0.75  # quantile of the gradient above which that deviation is read
@@ -88,7 +88,8 @@ class WorkPicture:
 
 def work_scale(size: tuple[int, int]) -> float:
     """Scale from a (height, width) slice to the finest level."""
-    return min(1.0, WORK_SIZE / max(size))
+    longest = max(size)
+    return min(1.0, min(max(longest / 4, WORK_SIZE[0]), WORK_SIZE[1]) / longest)
 
 
 def work_picture(image: np.ndarray, scale: float, gamma: float) -> WorkPicture:
@@ -226,10 +227,8 @@ class _Matcher:
             self.offset += float(step[n_rows + 1])
             if largest < 0.01 and step_index >= max(equalise_at, default=0):
                 break
-        correlation = _correlation(template, target, seen)
-        return PairMotion(
-            matrix, information, correlation, _local_motion_px(residual, gradient_x, gradient_y, seen)
-        )
+        left_over = _local_motion_px(residual, gradient_x, gradient_y, seen)
+        return PairMotion(matrix, information, _correlation(template, target, seen), left_over)
 
 
 def _textured_deviation(r: np.ndarray, gx: np.ndarray, gy: np.ndarray, seen: np.ndarray) -> float:
@@ -275,7 +274,8 @@ def _first_guess(template: WorkPicture, other: WorkPicture, start: np.ndarray) -
     scale = a.shape[1] / template.finest.shape[1]
     begin = motion.rescale(start, scale)
     window = cv2.createHanningWindow((a.shape[1], a.shape[0]), cv2.CV_32F)
-    (dx, dy), _ = cv2.phaseCorrelate(a, motion.warp(b, begin, linear=True), window)
+    # Windowed here: phaseCorrelate multiplies the window into pictures that it need not pad.
+    (dx, dy), _ = cv2.phaseCorrelate(a * window, motion.warp(b, begin, linear=True) * window)
     moved = motion.compose(begin, np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float64))
     if max(abs(dx), abs(dy)) > 0.3 * min(a.shape):
         return start
@@ -284,7 +284,7 @@ def _first_guess(template: WorkPicture, other: WorkPicture, start: np.ndarray) -
         seen = motion.inside(matrix, (a.shape[0], a.shape[1])).astype(np.float32)
         return _correlation(a, motion.warp(b, matrix, linear=True), seen)
 
-    return motion.rescale(moved, 1 / scale) if fit(moved) > fit(begin) + 0.02 else start
+    return motion.rescale(moved, 1 / scale) if fit(moved) > fit(begin) + 0.05 else start
 
 
 def register_pair(
@@ -308,6 +308,6 @@ def refine_pair(
     template: WorkPicture, other: WorkPicture, rows: tuple[str, ...], start: np.ndarray, *, far: bool
 ) -> PairMotion:
     """Refine a known motion on the finest level; ``far``: slices that may differ much in blur."""
-    ladder, iterations, equalise = (FAR_LADDER, 6, (0, 2, 4)) if far else (LADDER, 3, (0,))
+    ladder, iterations, equalise = (FAR_LADDER, 4, (0, 2)) if far else (LADDER, 3, (0,))
     matcher = _Matcher(template.levels[0], other.levels[0], rows, ladder, box=7 if far else 5)
     return matcher.run(start, iterations, equalise)
