@@ -55,7 +55,7 @@ def _check_slices(slices: Sequence[np.ndarray], names: Sequence[str]) -> None:
         raise ValueError(f"a focal stack needs at least 2 slices, got {len(slices)}")
     first = slices[0]
     for k in range(len(slices)):
-        image = slices[k]
+        image = slices[k] if k else first
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise ValueError(f"{names[k]}: a slice must be (H,W) or (H,W,3), got {image.shape}")
         if image.shape[:2] != first.shape[:2]:

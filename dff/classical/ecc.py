@@ -31,11 +31,12 @@ def _grey(image: np.ndarray, scale: float) -> np.ndarray:
 
 def _step(template: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     """(2,3) template pixel -> pixel of the other picture; None where ECC does not converge."""
-    start = np.eye(2, 3, dtype=np.float32)
+    start: np.ndarray = np.eye(2, 3, dtype=np.float32)
+    everywhere: np.ndarray = np.ones(template.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ITERATIONS, EPSILON)
     try:
         _, matrix = cv2.findTransformECC(
-            template, other, start, cv2.MOTION_AFFINE, criteria, None, SMOOTHING
+            template, other, start, cv2.MOTION_AFFINE, criteria, everywhere, SMOOTHING
         )
     except cv2.error:
         return None

@@ -37,7 +37,9 @@ def rescale(matrix: np.ndarray, scale: float) -> np.ndarray:
     return np.asarray((resize @ homogeneous(matrix) @ np.linalg.inv(resize))[:2])
 
 
-def about_centre(zoom: float, rotation_rad: float, shift_px: Sequence[float], size: tuple[int, int]) -> np.ndarray:
+def about_centre(
+    zoom: float, rotation_rad: float, shift_px: Sequence[float], size: tuple[int, int]
+) -> np.ndarray:
     """Matrix that scales and rotates about the centre of a (height, width) picture, then shifts."""
     height, width = size
     centre = np.array([(width - 1) / 2, (height - 1) / 2])

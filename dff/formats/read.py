@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,7 +97,9 @@ def read_stack(
 
 def _files(source: Source, series: bool) -> tuple[list[Path], Path | None, StackToml | None]:
     """Slice files in order, their common folder, and the `stack.toml` there."""
-    whole = Path(source).expanduser() if isinstance(source, (str, Path)) else None
+    if not isinstance(source, (str, os.PathLike)) and len(source) == 1:
+        source = source[0]
+    whole = Path(source).expanduser() if isinstance(source, (str, os.PathLike)) else None
     if whole is not None and whole.is_dir():
         toml = read_stack_toml(whole)
         files = list(toml.files) if toml and toml.files else folder_slices(whole, series=series)

@@ -64,6 +64,9 @@ def read_stack_toml(folder: Path) -> StackToml | None:
         raise ValueError(f"{path}: lens must be a table, [lens]")
     _refuse_unknown(path, "lens.", lens, tuple(_LENS))
     parts = {_LENS[k][0]: _number(path, f"lens.{k}", v) * _LENS[k][1] for k, v in lens.items()}
+    for word in lens:
+        if word != "breathing" and not parts[_LENS[word][0]] > 0:
+            raise ValueError(f"{path}: lens.{word} must be positive, got {lens[word]:g}")
     return StackToml(path, key, values, _files(path, raw), parts)
 
 

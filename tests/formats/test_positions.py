@@ -226,6 +226,7 @@ def test_json_that_makes_no_sense_is_ignored(save_stack, values, message):
         assert read_stack(folder).unit == "index"
 
 
+@pytest.mark.filterwarnings("ignore:LensPosition")
 def test_uncalibrated_and_broken_json(save_stack):
     folder = save_stack(THREE)
     uncalibrated = {"LENS_INFO_FOCUS_DISTANCE_CALIBRATION": "UNCALIBRATED"}

@@ -38,9 +38,10 @@ def test_positions(save_stack, text, unit, positions):
 def test_files_give_the_order(save_stack):
     text = 'files = ["near.png", "far.png"]\nfocus_m = [0.2, inf]'
     folder = _stack(save_stack, text, ("far.png", "near.png", "other.png"))
-    stack = read_stack(folder)
-    assert stack.names == ("near.png", "far.png")
-    np.testing.assert_allclose(stack.focus, [5, 0])
+    for source in (folder, str(folder), [folder]):
+        stack = read_stack(source)
+        assert stack.names == ("near.png", "far.png")
+        np.testing.assert_allclose(stack.focus, [5, 0])
 
 
 def test_a_part_of_the_folder_gets_its_own_values(save_stack):
@@ -65,6 +66,7 @@ def test_lens(save_stack):
         ("focal = 1", "files, lens"),
         ("[lens]\nfov = 3", r"unknown key lens\.fov; known are focal_length_mm"),
         ("[lens]\nf_number = 2", "lacks focal_length_mm, pixel_pitch_um"),
+        ("[lens]\nf_number = -2", r"lens\.f_number must be positive, got -2"),
         ("lens = 3", "lens must be a table"),
         ("focus_m = [1, 2", "not valid TOML"),
         ("focus_m = [1, 2]", "focus_m: 2 values for 3 slices"),

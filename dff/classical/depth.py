@@ -1,0 +1,199 @@
+"""Depth from focus without learning: focus volume, peak, confidence, regularised map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+
+from dff.classical.alignment import Alignment
+from dff.classical.regularise import GuidedFilter, edge_weights, fill, total_variation
+from dff.classical.volume import FocusVolume, Progress, VolumeConfig, focus_volume, reduced_luma
+from dff.stack import DepthMap, FocalStack
+
+StepSink = Callable[[str, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class DepthConfig:
+    """Settings of the classical engine, tuned on simulated stacks (`eval/depth.toml` scores others).
+
+    Args:
+        volume: how focus is measured.
+        guided_radius, guided_epsilon: guided filter on the log focus volume [work px].
+        low_contrast, high_contrast: log ratio of best to worst slice that counts as no, and as full,
+            confidence, for 10 slices; noise alone reaches about ``low_contrast``.
+        min_sharpness: sharpness (`FocusVolume.sharpness`) below which a pixel was never in focus, as a
+            share of what the sharpest tenth of the picture reaches.
+        tv_strength, tv_iterations, edge_scale: edge-weighted total variation.
+        jump_radius, jump_scale: confidence is taken back this near [work px] to a depth jump of this share
+            of the sweep: there a window mixes both sides, and the jump should settle on the picture's edge.
+        overruled_scale: data this far (share of the sweep) from the smooth solution lose their confidence.
+        valid_confidence: confidence below which a pixel is "unknown".
+    """
+
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    guided_radius: int = 3
+    guided_epsilon: float = 3e-3
+    low_contrast: float = 0.35
+    high_contrast: float = 1.0
+    min_sharpness: float = 0.35
+    tv_strength: float = 0.3
+    tv_iterations: int = 100
+    edge_scale: float = 0.04
+    jump_radius: int = 3
+    jump_scale: float = 0.3
+    overruled_scale: float = 0.15
+    valid_confidence: float = 0.15
+
+
+def peak_index(curve: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Fractional index (h,w) of the maximum of (N,h,w) curves, by a parabola through three slices.
+
+    The parabola lives in ``positions`` (N,), the coordinate in which blur is linear (dioptre, um), so that
+    uneven ladders come out right. A peak at either end of the sweep stays there.
+    """
+    count = len(curve)
+    top = curve.argmax(axis=0)
+    if count < 3:
+        return top.astype(np.float32)
+    mid = np.clip(top, 1, count - 2)
+    left, centre, right = (
+        np.take_along_axis(curve, (mid + step)[None], axis=0)[0].astype(np.float64) for step in (-1, 0, 1)
+    )
+    x_left, x_mid, x_right = positions[mid - 1], positions[mid], positions[mid + 1]
+    rise = (centre - left) / (x_mid - x_left)
+    bend = ((right - centre) / (x_right - x_mid) - rise) / (x_right - x_left)
+    vertex = positions[top]
+    np.divide(-rise, 2 * bend, out=vertex, where=bend < 0)
+    vertex = np.where(bend < 0, 0.5 * (x_left + x_mid) + vertex, positions[top])
+    index = np.interp(vertex, positions, np.arange(count))
+    return np.clip(index, np.maximum(top - 0.5, 0), np.minimum(top + 0.5, count - 1)).astype(np.float32)
+
+
+def depth_from_focus(
+    stack: FocalStack,
+    alignment: Alignment,
+    config: DepthConfig | None = None,
+    *,
+    progress: Progress | None = None,
+    steps: StepSink | None = None,
+) -> DepthMap:
+    """Depth map of the reference slice, full size, from a far-first stack and its alignment.
+
+    Log focus volume -> guided filter -> peak -> confidence -> filling and edge-weighted total variation at
+    work size -> brought to full size along the picture's edges. ``steps`` receives the intermediate maps.
+    """
+    config = config or DepthConfig()
+    keep = steps or (lambda name, array: None)
+    volume = focus_volume(stack, alignment, config.volume, progress)
+    keep("all_in_focus_luma", volume.luma)
+    smooth = GuidedFilter(volume.luma, config.guided_radius, config.guided_epsilon)
+    curves = volume.log_energy
+    for k in range(len(stack)):
+        curves[k] = smooth(curves[k])
+    curves = _smooth_along_focus(curves)
+    positions = stack.positions
+    ladder = np.arange(len(stack))
+    index = peak_index(curves, positions)
+    keep("peak_index", index)
+    confidence = _confidence(curves, volume, config)
+    keep("peak_confidence", confidence)
+
+    # The solver works in the coordinate of the peaks, as a share of the sweep.
+    span = positions[-1] - positions[0]
+    value = ((np.interp(index, ladder, positions) - positions[0]) / span).astype(np.float32)
+    trusted = confidence * _away_from_jumps(value, config)
+    start = fill(value, trusted + np.float32(1e-4))
+    keep("filled", start)
+    solved = total_variation(
+        value,
+        trusted,
+        edge_weights(volume.luma, config.edge_scale),
+        strength=config.tv_strength,
+        start=start,
+        iterations=config.tv_iterations,
+    )
+    confidence *= np.exp(-(((value - solved) / np.float32(config.overruled_scale)) ** 2))
+    if progress is not None:
+        progress("depth", 1, 1)
+
+    # A hole of a few pixels between known ones is known as well.
+    support = np.maximum(confidence, cv2.GaussianBlur(confidence, (0, 0), 1.5))
+    valid = (support >= config.valid_confidence).astype(np.float32)
+    size = (stack.height, stack.width)
+    share = np.clip(_enlarge_along_edges(solved, volume, stack, alignment), 0, 1)
+    full_index = np.interp(positions[0] + share * span, positions, ladder)
+    return DepthMap(
+        full_index,
+        np.clip(_enlarge(confidence, volume.factor, size), 0, 1),
+        _enlarge(valid, volume.factor, size) > 0.5,
+        positions,
+        stack.unit,
+    )
+
+
+def _smooth_along_focus(curves: np.ndarray) -> np.ndarray:
+    """Binomial smoothing over the slices of long stacks, whose peaks are many slices wide."""
+    for _ in range(2 * max(0, round(math.log2(len(curves) / 10)))):
+        padded = np.concatenate([curves[:1], curves, curves[-1:]])
+        curves = 0.25 * (padded[:-2] + padded[2:]) + 0.5 * padded[1:-1]
+    return curves
+
+
+def _noise_contrast(count: int) -> float:
+    """Expected best-to-worst range of ``count`` equally noisy slices, over that of 10 (Blom's formula)."""
+
+    def top(n: int) -> float:
+        return NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
+
+    return top(count) / top(10)
+
+
+def _confidence(curves: np.ndarray, volume: FocusVolume, config: DepthConfig) -> np.ndarray:
+    """(h,w) in [0,1]: the best slice stands out from the worst, and is really sharp there."""
+    contrast = curves.max(axis=0) - curves.min(axis=0)
+    low = config.low_contrast * _noise_contrast(len(curves))
+    confidence = np.clip((contrast - low) / (config.high_contrast - config.low_contrast), 0, 1)
+    certain = confidence > 0.5
+    if certain.any():
+        least = config.min_sharpness * float(np.quantile(volume.sharpness[certain], 0.9))
+        confidence *= np.clip(2 * volume.sharpness / least - 1, 0, 1)
+    confidence[volume.seen < 2] = 0
+    return confidence.astype(np.float32)
+
+
+def _away_from_jumps(value: np.ndarray, config: DepthConfig) -> np.ndarray:
+    """1 in smooth places, small within a window of a depth jump."""
+    kernel = np.ones((2 * config.jump_radius + 1,) * 2, np.uint8)
+    span = cv2.dilate(value, kernel) - cv2.erode(value, kernel)
+    return np.exp(-((span / np.float32(config.jump_scale)) ** 2))
+
+
+def _enlarge(image: np.ndarray, factor: int, size: tuple[int, int]) -> np.ndarray:
+    """Linear enlargement to (height, width); rows and columns cut by the reduction are repeated."""
+    if factor > 1:
+        full = (image.shape[1] * factor, image.shape[0] * factor)
+        image = cv2.resize(image, full, interpolation=cv2.INTER_LINEAR)
+    down, right = size[0] - image.shape[0], size[1] - image.shape[1]
+    return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
+
+
+def _enlarge_along_edges(
+    value: np.ndarray, volume: FocusVolume, stack: FocalStack, alignment: Alignment
+) -> np.ndarray:
+    """Enlarge a map so that its jumps follow the full-size reference slice (fast guided filter, He 2015)."""
+    size = (stack.height, stack.width)
+    if volume.factor == 1:
+        return value
+    guide = reduced_luma(stack.slices[alignment.reference], 1)
+    small = reduced_luma(stack.slices[alignment.reference], volume.factor)
+    slope, offset = GuidedFilter(small, 1, 1e-4).coefficients(value)
+    along = _enlarge(slope, volume.factor, size) * guide + _enlarge(offset, volume.factor, size)
+    kernel = np.ones((3, 3), np.uint8)
+    low, high = cv2.erode(value, kernel), cv2.dilate(value, kernel)
+    return np.clip(along, _enlarge(low, volume.factor, size), _enlarge(high, volume.factor, size))

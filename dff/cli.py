@@ -1,0 +1,132 @@
+"""The command line: parse, call, and turn what went wrong into one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, arg, subcommand
+
+from dff import __version__
+from dff.commands.options import Align, Demo, Fuse, Info, Predict
+
+Command = Predict | Align | Fuse | Info | Demo
+
+
+@dataclass(frozen=True)
+class _Dff:
+    # help given outright: tyro then need not read source files for it, half of the time of --help
+    command: Annotated[
+        Annotated[Predict, subcommand("predict")]
+        | Annotated[Align, subcommand("align")]
+        | Annotated[Fuse, subcommand("fuse")]
+        | Annotated[Info, subcommand("info")]
+        | Annotated[Demo, subcommand("demo")],
+        arg(name="", help=""),
+    ]
+
+
+_ABOUT = "Depth from focus, all-in-focus pictures and alignment from focal stacks. Docs: docs/commands.md"
+_NO_MEMORY = -4  # OpenCV's StsNoMem
+
+
+class _UsageError(ValueError):
+    """The command line makes no sense."""
+
+
+def _parse(argv: Sequence[str]) -> Command:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                _Dff, prog="dff", description=_ABOUT, args=argv, config=(FlagCreatePairsOff,)
+            ).command
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise _UsageError(_unboxed(said.getvalue())) from None
+
+
+def _unboxed(text: str) -> str:
+    """tyro's framed message as one line: what is wrong, what was perhaps meant, where to read on."""
+    lines = [line.strip("│╭╮╰╯| ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+    parts: list[list[str]] = [[]]
+    for line in lines[1:]:  # the first is the frame with its title
+        if line.strip("─-"):
+            parts[-1].append(line)
+        else:
+            parts.append([])
+    told = [" ".join(parts[0]).replace(" .", ".").rstrip(".")]
+    for part in parts[1:]:
+        options = list(dict.fromkeys(line.split()[0] for line in part if line.startswith("--")))
+        if part and part[0].startswith("Perhaps") and options:
+            told.append("perhaps you meant " + " or ".join(options))
+    told += [f"see {found.group()}" for found in [re.search(r"dff [\w ]*--help", text)] if found]
+    return "; ".join(told)
+
+
+def _run(command: Command) -> None:
+    if isinstance(command, Demo):
+        from dff.commands.demo import demo
+
+        demo(command)
+    elif isinstance(command, Info):
+        from dff.commands.info import info
+
+        info(command)
+    else:
+        from dff.commands import verbs
+
+        if isinstance(command, Predict):
+            verbs.predict(command)
+        elif isinstance(command, Align):
+            verbs.align(command)
+        else:
+            verbs.fuse(command)
+
+
+def _complaint(error: Exception) -> str | None:
+    """One line for what a user can cause or mend; None for a fault of dff."""
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == _NO_MEMORY:
+        return "not enough memory; use fewer or smaller pictures"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    # subclasses that libraries define, such as numpy's LinAlgError, are no message to the user
+    ours = type(error).__module__.split(".")[0] in ("builtins", "dff")
+    return str(error) if isinstance(error, (ValueError, OSError)) and ours else None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code.
+
+    0 when all is written, 2 after an error of the user's (one line on stderr), 1 when memory ran out, 130
+    after Ctrl-C. Other exceptions are faults of dff and surface; DFF_TRACEBACK=1 surfaces all.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        print(f"dff {__version__}")
+        return 0
+    try:
+        _run(_parse(argv or ["--help"]))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("dff: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader of stdout is gone (dff info stack | head): nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        line = _complaint(error)
+        if line is None or os.environ.get("DFF_TRACEBACK"):
+            raise
+        print("dff: error:", " ".join(line.split()), file=sys.stderr)
+        return 1 if line.startswith("not enough memory") else 2
+    return 0

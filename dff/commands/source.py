@@ -1,0 +1,52 @@
+"""The stack a command is given: its files, its name, its slices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dff.commands.options import Reading
+from dff.formats.read import read_stack
+from dff.formats.select import resolve
+from dff.formats.stack_toml import read_stack_toml
+from dff.stack import FocalStack
+
+
+def _given(options: Reading) -> tuple[str, ...]:
+    if not options.stack:
+        raise ValueError("no stack given; name a folder, two or more pictures, a multi-page TIFF or a video")
+    return options.stack
+
+
+def stack_files(options: Reading) -> list[Path]:
+    """The picture files of the stack and its stack.toml: what must not be written over.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_stack`.
+    """
+    source = _given(options)
+    folder = Path(source[0]).expanduser() if len(source) == 1 else None
+    toml = read_stack_toml(folder) if folder and folder.is_dir() else None
+    files = list(toml.files) if toml and toml.files else []
+    if not files:
+        files = resolve(source, series=not options.all_pictures)
+    return files + [path for path in {file.parent / "stack.toml" for file in files} if path.is_file()]
+
+
+def open_stack(options: Reading) -> FocalStack:
+    """Read the stack as the options say."""
+    return read_stack(
+        _given(options),
+        focus=options.focus,
+        focus_unit=options.focus_unit,
+        focus_from_names=options.focus_from_names,
+        series=not options.all_pictures,
+        every=options.every,
+    )
+
+
+def stack_name(options: Reading, files: list[Path]) -> str:
+    """A name for results that were given none: that of the folder, or of the one file."""
+    first = Path(options.stack[0]).expanduser()
+    whole = first.is_dir() or len(files) > 1
+    place = (first if first.is_dir() else files[0].parent if whole else files[0]).resolve()
+    return (place.name if whole else place.stem) or "stack"

@@ -1,0 +1,1 @@
+"""Benchmarks with their rivals, run as ``python -m dff.eval NAME``; the protocols are eval/NAME.toml."""

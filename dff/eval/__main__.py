@@ -1,0 +1,182 @@
+"""``python -m dff.eval NAME``: run one benchmark, print its tables, write them to --out."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from dff.eval.report import Report
+
+
+def say(line: str) -> None:
+    """Progress, apart from the results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of every benchmark.
+
+    Args:
+        out: Folder for NAME.md and NAME.json; those of an earlier run are replaced.
+        limit: Only this many stacks (of each kind), for a quick look.
+        json: Print JSON instead of tables.
+        protocol: Another protocol file than eval/NAME.toml.
+    """
+
+    out: Path = Path("eval/results")
+    limit: int | None = None
+    json: bool = False
+    protocol: str | None = None
+
+    def text(self, *more: str) -> str:
+        """The options that change results, as typed, without anybody's folders."""
+        words = list(more)
+        if self.protocol is not None:
+            words.append(f"--protocol {Path(self.protocol).name}")
+        if self.limit is not None:
+            words.append(f"--limit {self.limit}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentReal(Options):
+    """Alignment of real stacks, scored by SIFT matches.
+
+    Args:
+        data: Folder of the real stacks; else the environment variable DFF_DATA.
+    """
+
+    data: Path | None = None
+
+    def run(self) -> Report:
+        from dff.eval import alignment_real as benchmark
+        from dff.eval.inputs import data_folder
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        return benchmark.run(protocol, data_folder(self.data), limit=self.limit, options=self.text(), say=say)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentSimulated(Options):
+    """Alignment of simulated stacks, whose motion is known.
+
+    Args:
+        photos: Folder of photographs to use as textures too.
+    """
+
+    photos: Path | None = None
+
+    def run(self) -> Report:
+        from dff.eval import alignment_simulated as benchmark
+        from dff.eval.inputs import photographs
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        photos = photographs(self.photos, protocol.photos)
+        options = self.text(*(["--photos DIR"] if self.photos else []))
+        return benchmark.run(protocol, photos, limit=self.limit, options=options, say=say)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllInFocus(Options):
+    """All-in-focus pictures of real stacks: sharpness kept, values no slice has.
+
+    Args:
+        data: Folder of the real stacks; else the environment variable DFF_DATA.
+    """
+
+    data: Path | None = None
+
+    def run(self) -> Report:
+        from dff.eval import all_in_focus as benchmark
+        from dff.eval.inputs import data_folder
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        return benchmark.run(protocol, data_folder(self.data), limit=self.limit, options=self.text(), say=say)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth(Options):
+    """Depth against the truth of rendered and simulated stacks.
+
+    Args:
+        data: Folder of the real stacks; else the environment variable DFF_DATA.
+        simulated_only: Leave out the rendered stacks, which need --data.
+    """
+
+    data: Path | None = None
+    simulated_only: bool = False
+
+    def run(self) -> Report:
+        from dff.eval import depth as benchmark
+        from dff.eval.inputs import data_folder
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        folder = None if self.simulated_only else data_folder(self.data)
+        options = self.text(*(["--simulated-only"] if self.simulated_only else []))
+        return benchmark.run(protocol, folder, limit=self.limit, options=options, say=say)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Options):
+    """CPU time and memory of `dff predict`."""
+
+    def run(self) -> Report:
+        from dff.eval import cost as benchmark
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        return benchmark.run(protocol, limit=self.limit, options=self.text(), say=say)
+
+
+Benchmark = (
+    Annotated[AlignmentReal, tyro.conf.subcommand("alignment-real")]
+    | Annotated[AlignmentSimulated, tyro.conf.subcommand("alignment-simulated")]
+    | Annotated[AllInFocus, tyro.conf.subcommand("all-in-focus")]
+    | Annotated[Depth, tyro.conf.subcommand("depth")]
+    | Annotated[Cost, tyro.conf.subcommand("cost")]
+)
+
+
+def _one_line(message: Warning | str, *_: object) -> None:
+    say(f"warning: {message}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark named in ``arguments`` (those of the process by default); the exit code."""
+    show: Callable[..., None] = _one_line
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            chosen = tyro.cli(
+                Benchmark,
+                prog="python -m dff.eval",
+                description=__doc__,
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+            if chosen.limit is not None and chosen.limit < 1:
+                raise ValueError(f"--limit {chosen.limit}: give 1 or more")
+            report = chosen.run()
+        paths = report.write(chosen.out)
+    except (ValueError, FileNotFoundError) as error:
+        say(f"error: {error}")
+        return 2
+    print(report.as_json() if chosen.json else report.markdown(), end="")
+    say(f"written: {', '.join(map(str, paths))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Alignment of simulated stacks, whose motion is known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from dff.classical.motion import corners_moved
+from dff.eval.baselines.aligners import OURS, aligners
+from dff.eval.inputs import Say, Seeds, Stopwatch, one_thread
+from dff.eval.report import Cell, Report, Table, Target
+from dff.recipes import load_recipe
+from dff.simulator.capture import SimulationConfig, simulate
+
+NAME = "alignment-simulated"
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Corner errors [px] over the slices of many stacks."""
+
+    rms: float
+    median: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which stacks are simulated, and what is compared.
+
+    Args:
+        scenes: recipes of `simulator/scenes`.
+        seeds: of the stacks, the same for every scene.
+        ecc_scales: the rival runs on pictures of each of these scales.
+        photos: at most this many photographs are used as textures.
+        targets: by scene, what ours should reach.
+    """
+
+    scenes: tuple[str, ...]
+    seeds: Seeds
+    ecc_scales: tuple[float, ...]
+    photos: int = 40
+    targets: dict[str, Errors] = field(default_factory=dict)
+
+
+def corner_errors_px(
+    matrices: np.ndarray, truth: np.ndarray, reference: int, size: tuple[int, int]
+) -> np.ndarray:
+    """(N-1,) root mean square distance [px] between the four corners as found and as they are.
+
+    Args:
+        matrices, truth: (N,2,3), both seen from slice ``reference``, which is left out.
+        size: (height, width).
+    """
+    others = [k for k in range(len(truth)) if k != reference]
+    return np.array([corners_moved(matrices[k], truth[k], size) for k in others])
+
+
+def summary(errors: np.ndarray) -> Errors:
+    """Root mean square, median and 90th percentile."""
+    return Errors(
+        rms=float(np.sqrt(np.mean(errors**2))),
+        median=float(np.median(errors)),
+        p90=float(np.quantile(errors, 0.9)),
+    )
+
+
+def run(
+    protocol: Protocol,
+    photos: Sequence[np.ndarray] = (),
+    *,
+    limit: int | None = None,
+    options: str = "",
+    say: Say = print,
+) -> Report:
+    """Simulate at most ``limit`` stacks per scene and align them with every method.
+
+    Args:
+        photos: (H,W,3) uint8 pictures to cut textures from.
+    """
+    rows: list[list[Cell]] = []
+    targets = []
+    seeds = protocol.seeds.take(limit)
+    for scene in protocol.scenes:
+        config = load_recipe("simulator/scenes", scene, SimulationConfig)
+        methods = aligners(protocol.ecc_scales)
+        errors: dict[str, list[np.ndarray]] = {method: [] for method in methods}
+        clocks = {method: Stopwatch() for method in methods}
+        for seed in seeds:
+            say(f"{NAME}: {scene}, seed {seed}")
+            known = simulate(config, seed, photos=photos)
+            for method, align in methods.items():
+                with one_thread(), clocks[method]:
+                    matrices = align(known.stack, known.reference)
+                errors[method].append(
+                    corner_errors_px(matrices, known.matrices, known.reference, config.size)
+                )
+        for method in methods:
+            found = summary(np.concatenate(errors[method]))
+            cpu_ms = 1e3 * clocks[method].cpu_s / len(seeds)
+            rows.append([scene, method, found.rms, found.median, found.p90, cpu_ms])
+            if method == OURS and scene in protocol.targets:
+                wanted = asdict(protocol.targets[scene])
+                targets += [
+                    Target(f"{scene}: corner error {key} [px]", value, "at most", wanted[key])
+                    for key, value in asdict(found).items()
+                ]
+    columns = {
+        "scene": "",
+        "method": "",
+        "rms [px]": ".2f",
+        "median [px]": ".2f",
+        "p90 [px]": ".2f",
+        "CPU [ms/stack]": ".0f",
+    }
+    note = (
+        f"{len(seeds)} stacks per scene, seeds {seeds[0]} to {seeds[-1]}, "
+        f"{len(photos) or 'no'} photographs among the textures. Error of a slice: root mean square over its "
+        "four corners; the reference slice is left out. OpenCV on one thread."
+    )
+    table = Table("Corner error", columns, rows, note)
+    return Report(NAME, options, asdict(protocol), [table], targets)

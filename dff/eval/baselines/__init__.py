@@ -1,0 +1,1 @@
+"""Classical rivals: what our methods are compared with, each in its plainest form."""

@@ -1,0 +1,175 @@
+"""From a focal stack to depth and an all-in-focus picture: what the commands and `dff.predict` run."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from dff import fusion
+from dff.classical.align import Method, align_stack
+from dff.classical.alignment import Alignment
+from dff.classical.depth import DepthConfig, depth_from_focus
+from dff.recipes import load_recipe
+from dff.stack import UNIT_WORDS, DepthMap, FocalStack
+
+Progress = Callable[[str, int, int], None]
+StepSink = Callable[[str, np.ndarray], None]
+Poor = Literal["keep", "drop"]
+
+
+@dataclass(eq=False)
+class Prediction:
+    """What a focal stack says.
+
+    Args:
+        depth: depth of every pixel of the reference slice.
+        aif: all-in-focus picture in the reference frame, (H,W) or (H,W,3) in the slices' dtype, or None.
+        alignment: where the slices lie; also of those that were dropped.
+        stack: the far-first stack that ``alignment`` speaks of.
+        used: indices of the slices that depth and picture were made of.
+        seconds: wall-clock time of each stage.
+        model: name of the model.
+    """
+
+    depth: DepthMap
+    aif: np.ndarray | None
+    alignment: Alignment
+    stack: FocalStack
+    used: list[int]
+    seconds: dict[str, float]
+    model: str
+
+    def report(self) -> dict[str, Any]:
+        """JSON-able account: slices, units, reference, times."""
+        rows = self.alignment.report(self.stack.names)
+        for k, (row, position) in enumerate(zip(rows, self.stack.positions, strict=True)):
+            row["position"] = float(position)
+            if k not in self.used:
+                row["flag"] = "dropped"
+        known = self.depth.valid
+        return {
+            "model": self.model,
+            "size": [self.stack.width, self.stack.height],
+            "unit": self.stack.unit,
+            "unit_words": UNIT_WORDS[self.stack.unit],
+            "positions_from": self.stack.origin,
+            "reference": self.stack.names[self.alignment.reference],
+            "alignment": self.alignment.method,
+            "known_share": round(float(known.mean()), 4),
+            "slices": rows,
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+        }
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - start
+
+
+def align(
+    stack: FocalStack,
+    *,
+    method: Method = "auto",
+    reference: str | int = "auto",
+    progress: Progress | None = None,
+) -> tuple[FocalStack, Alignment]:
+    """The stack with the farthest slice first, and its alignment (see `dff.classical.align.align_stack`).
+
+    A numbered ``reference`` counts in the order of ``stack`` as it was given.
+    """
+    ordered = stack.far_first()
+    if str(reference).lstrip("-").isdigit():
+        if not 0 <= int(reference) < len(stack):
+            raise ValueError(f"reference {reference}: the stack has slices 0 to {len(stack) - 1}")
+        reference = int(np.argsort(np.argsort(stack.positions, kind="stable"))[int(reference)])
+    return ordered, align_stack(ordered, method, reference=reference, progress=progress)
+
+
+def _usable(stack: FocalStack, alignment: Alignment, poor: Poor) -> list[int]:
+    """Indices to work with; says what does not fit."""
+    if poor not in ("keep", "drop"):
+        raise ValueError(f"poor {poor!r}; choose keep or drop")
+    strangers = [k for k, flag in enumerate(alignment.flags) if flag == "poor" and k != alignment.reference]
+    everything = list(range(len(stack)))
+    if not strangers:
+        return everything
+    names = ", ".join(stack.names[k] for k in strangers)
+    if poor == "keep" or len(stack) - len(strangers) < 2:
+        warnings.warn(f"kept, though they do not fit their neighbours: {names}", stacklevel=3)
+        return everything
+    warnings.warn(f"left out, since they do not fit their neighbours: {names} (--poor keep)", stacklevel=3)
+    return [k for k in everything if k not in strangers]
+
+
+def predict(
+    stack: FocalStack,
+    *,
+    model: str = "classical",
+    align: Method = "auto",
+    reference: str | int = "auto",
+    aif: bool = True,
+    device: str = "auto",
+    poor: Poor = "drop",
+    steps: StepSink | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Align a stack, find depth, and fuse the all-in-focus picture.
+
+    Args:
+        stack: 2 or more slices, any order, any size.
+        model: "classical", or the path of a settings file like ``weights/classical.toml``.
+        align: "auto", "direct", "ecc", "metadata" or "none".
+        reference: slice whose frame the results are in: "auto" (smallest field of view), "first", "middle",
+            "last" of the far-first stack, or the number of a slice as given.
+        aif: whether to make the all-in-focus picture.
+        device: kept for learned models; the classical engine runs on the CPU.
+        poor: "drop" or "keep" slices that do not fit their neighbours.
+        steps: receives every intermediate map by name.
+        progress: called with (stage, done, total).
+
+    Raises:
+        ValueError: unknown model, method, reference or choice.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device {device!r}; choose auto, cpu or cuda")
+    config = load_recipe("weights", model, DepthConfig)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "align"):
+        ordered, alignment = _align(stack, align, reference, progress)
+    used = _usable(ordered, alignment, poor)
+    part, part_alignment = ordered, alignment
+    if len(used) < len(ordered):
+        part, part_alignment = ordered.subset(used), alignment.subset(used)
+    with _timed(seconds, "depth"):
+        depth = depth_from_focus(part, part_alignment, config, progress=progress, steps=steps)
+    picture = None
+    if aif:
+        with _timed(seconds, "fuse"):
+            picture = fusion.fuse(part, part_alignment, depth, progress=progress)
+    return Prediction(depth, picture, alignment, ordered, used, seconds, model)
+
+
+def _align(
+    stack: FocalStack, method: Method, reference: str | int, progress: Progress | None
+) -> tuple[FocalStack, Alignment]:
+    return align(stack, method=method, reference=reference, progress=progress)
+
+
+def fuse(
+    stack: FocalStack,
+    *,
+    align: Method = "auto",
+    reference: str | int = "auto",
+    poor: Poor = "drop",
+    progress: Progress | None = None,
+) -> Prediction:
+    """`predict` with the classical engine, for the all-in-focus picture; the depth it rests on comes along."""
+    return predict(stack, align=align, reference=reference, poor=poor, progress=progress)
