@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 REACH = 1.2  # slices from the depth at which a slice's weight has fallen to 1/e
-SHARPNESS_POWER = 6  # how strongly the sharper of two neighbouring slices is preferred
-WINDOW_SIGMA = 1.5  # px; selection changes this smoothly, so no seams
+SHARPNESS_POWER = 10  # how strongly the sharper of two neighbouring slices is preferred
+WINDOW_SIGMA = 1.2  # px; selection changes this smoothly, so no seams
 FLOOR = np.float32(1e-3)  # sharpness of flat ground, where depth alone decides
 
 
@@ -48,7 +48,7 @@ def fuse(
     for k in range(len(stack)):
         image = alignment.warp(stack.slices[k], k)
         weight = _sharpness(_luma(image)) + FLOOR
-        weight = weight**SHARPNESS_POWER * (1 / FLOOR) ** 3  # keep flat ground within float32's range
+        weight = weight**SHARPNESS_POWER * np.float32(1e9)  # flat ground stays within float32's range
         weight *= np.exp(-(((depth.index - np.float32(k)) / np.float32(REACH)) ** 2))
         if k != alignment.reference:
             weight *= alignment.valid_mask(k)

@@ -171,5 +171,5 @@ def fuse(
     poor: Poor = "drop",
     progress: Progress | None = None,
 ) -> Prediction:
-    """`predict` with the classical engine, for the all-in-focus picture; the depth it rests on comes along."""
+    """`predict` for the all-in-focus picture; the depth it rests on comes along."""
     return predict(stack, align=align, reference=reference, poor=poor, progress=progress)

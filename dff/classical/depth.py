@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 import cv2
 import numpy as np
 
 from dff.classical.alignment import Alignment
 from dff.classical.regularise import GuidedFilter, edge_weights, fill, total_variation
-from dff.classical.volume import FocusVolume, Progress, VolumeConfig, focus_volume, reduced_luma
+from dff.classical.volume import (
+    FocusVolume,
+    Progress,
+    VolumeConfig,
+    contrast_confidence,
+    focus_volume,
+    reduced_luma,
+)
 from dff.stack import DepthMap, FocalStack
 
 StepSink = Callable[[str, np.ndarray], None]
@@ -25,10 +31,8 @@ class DepthConfig:
     Args:
         volume: how focus is measured.
         guided_radius, guided_epsilon: guided filter on the log focus volume [work px].
-        low_contrast, high_contrast: log ratio of best to worst slice that counts as no, and as full,
-            confidence, for 10 slices; noise alone reaches about ``low_contrast``.
-        min_sharpness: sharpness (`FocusVolume.sharpness`) below which a pixel was never in focus, as a
-            share of what the sharpest tenth of the picture reaches.
+        agree_radius, agree_within, least_agreement: a pixel keeps its confidence if this share of its
+            surroundings [work px] lies within this share of the sweep.
         tv_strength, tv_iterations, edge_scale: edge-weighted total variation.
         jump_radius, jump_scale: confidence is taken back this near [work px] to a depth jump of this share
             of the sweep: there a window mixes both sides, and the jump should settle on the picture's edge.
@@ -39,9 +43,9 @@ class DepthConfig:
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     guided_radius: int = 3
     guided_epsilon: float = 3e-3
-    low_contrast: float = 0.35
-    high_contrast: float = 1.0
-    min_sharpness: float = 0.35
+    agree_radius: int = 12
+    agree_within: float = 0.1
+    least_agreement: float = 0.45
     tv_strength: float = 0.3
     tv_iterations: int = 100
     edge_scale: float = 0.04
@@ -93,20 +97,25 @@ def depth_from_focus(
     volume = focus_volume(stack, alignment, config.volume, progress)
     keep("all_in_focus_luma", volume.luma)
     smooth = GuidedFilter(volume.luma, config.guided_radius, config.guided_epsilon)
-    curves = volume.log_energy
+    curves = volume.curves
     for k in range(len(stack)):
         curves[k] = smooth(curves[k])
-    curves = _smooth_along_focus(curves)
+    curves, passes = _smooth_along_focus(curves)
     positions = stack.positions
     ladder = np.arange(len(stack))
     index = peak_index(curves, positions)
     keep("peak_index", index)
-    confidence = _confidence(curves, volume, config)
-    keep("peak_confidence", confidence)
-
     # The solver works in the coordinate of the peaks, as a share of the sweep.
     span = positions[-1] - positions[0]
     value = ((np.interp(index, ladder, positions) - positions[0]) / span).astype(np.float32)
+    confidence = contrast_confidence(curves, config.volume, passes)
+    # Beyond either end of the sweep everything looks sharpest in the last slice, however blurred it is.
+    ends = (index < 0.5) | (index > len(stack) - 1.5)
+    np.copyto(confidence, np.minimum(confidence, volume.fine_confidence), where=ends)
+    confidence[volume.seen < 2] = 0
+    agreement = _agreement(value, confidence, config)
+    confidence *= np.clip((agreement - config.least_agreement) / 0.2, 0, 1)
+    keep("peak_confidence", confidence)
     trusted = confidence * _away_from_jumps(value, config)
     start = fill(value, trusted + np.float32(1e-4))
     keep("filled", start)
@@ -137,34 +146,27 @@ def depth_from_focus(
     )
 
 
-def _smooth_along_focus(curves: np.ndarray) -> np.ndarray:
-    """Binomial smoothing over the slices of long stacks, whose peaks are many slices wide."""
-    for _ in range(2 * max(0, round(math.log2(len(curves) / 10)))):
+def _smooth_along_focus(curves: np.ndarray) -> tuple[np.ndarray, int]:
+    """Binomial smoothing over slices of long stacks, whose peaks are wide; and the passes made."""
+    passes = 2 * max(0, round(math.log2(len(curves) / 10)))
+    for _ in range(passes):
         padded = np.concatenate([curves[:1], curves, curves[-1:]])
         curves = 0.25 * (padded[:-2] + padded[2:]) + 0.5 * padded[1:-1]
-    return curves
+    return curves, passes
 
 
-def _noise_contrast(count: int) -> float:
-    """Expected best-to-worst range of ``count`` equally noisy slices, over that of 10 (Blom's formula)."""
-
-    def top(n: int) -> float:
-        return NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
-
-    return top(count) / top(10)
-
-
-def _confidence(curves: np.ndarray, volume: FocusVolume, config: DepthConfig) -> np.ndarray:
-    """(h,w) in [0,1]: the best slice stands out from the worst, and is really sharp there."""
-    contrast = curves.max(axis=0) - curves.min(axis=0)
-    low = config.low_contrast * _noise_contrast(len(curves))
-    confidence = np.clip((contrast - low) / (config.high_contrast - config.low_contrast), 0, 1)
-    certain = confidence > 0.5
-    if certain.any():
-        least = config.min_sharpness * float(np.quantile(volume.sharpness[certain], 0.9))
-        confidence *= np.clip(2 * volume.sharpness / least - 1, 0, 1)
-    confidence[volume.seen < 2] = 0
-    return confidence.astype(np.float32)
+def _agreement(value: np.ndarray, weight: np.ndarray, config: DepthConfig) -> np.ndarray:
+    """(h,w) share of the surrounding weight that lies at about the same depth: noise agrees with nothing."""
+    bins = round(1 / config.agree_within)
+    label = np.clip((value * bins).astype(np.int32), 0, bins - 1)
+    window = (2 * config.agree_radius + 1,) * 2
+    counts = [cv2.blur((label == b) * weight, window) for b in range(bins)]
+    total = np.sum(counts, axis=0) + 1e-6
+    share = np.zeros_like(value)
+    for b in range(bins):
+        near = counts[b] + (counts[b - 1] if b else 0) + (counts[b + 1] if b + 1 < bins else 0)
+        np.copyto(share, near / total, where=label == b)
+    return share
 
 
 def _away_from_jumps(value: np.ndarray, config: DepthConfig) -> np.ndarray:

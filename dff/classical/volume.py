@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import cv2
 import numpy as np
 
 from dff.classical import motion
 from dff.classical.alignment import Alignment
-from dff.classical.focus_measure import focus_measure, modified_laplacian
+from dff.classical.focus_measure import focus_measure
 from dff.stack import FocalStack
 
 Progress = Callable[[str, int, int], None]
 
 WORK_PIXELS = 400_000  # depth is solved at about this size and brought up along the picture's edges
-
-FLOOR = np.float32(1e-4)  # of the tone range: below it lies nothing but rounding
-SHARPNESS_SIGMA = 2.0
+NOISE_QUANTILE = 0.4  # the least energy of this share of the pixels is taken for noise
+FLOOR = 1e-4  # of the tone range: below it lies nothing but rounding
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,18 @@ class VolumeConfig:
 
     Args:
         measure: name of a focus measure (`dff.classical.focus_measure`).
-        window_sigma: Gaussian window the measure is summed over [work px].
+        window_sigma: Gaussian window the measure is summed over, in px of each scale.
+        scale_weights: weight of each octave, finest first, where it is equally confident. Coarse ones see
+            through noise and soft optics, fine ones see small things.
+        low_contrast, high_contrast: log ratio of best to worst slice that counts as no, and as full,
+            confidence, for 10 slices; noise alone reaches about ``low_contrast``.
     """
 
     measure: str = "modified-laplacian"
     window_sigma: float = 1.5
-
-
-def work_factor(size: tuple[int, int]) -> int:
-    """Factor by which a (height, width) picture is reduced to solve for depth: 1 or even."""
-    factor = math.sqrt(size[0] * size[1] / WORK_PIXELS)
-    return 1 if factor < 1.3 else 2 * max(1, round(factor / 2))
+    scale_weights: tuple[float, ...] = (1.0, 0.1, 0.02)
+    low_contrast: float = 0.35
+    high_contrast: float = 1.0
 
 
 @dataclass(eq=False)
@@ -46,19 +47,24 @@ class FocusVolume:
     """Log sharpness of every slice in the reference frame, at work size.
 
     Args:
-        log_energy: (N,h,w) float32.
+        curves: (N,h,w) float32.
         luma: (h,w) all-in-focus luma, the guide of all that follows.
-        sharpness: (h,w) second differences 1 px apart over those 3 px apart, in each pixel's sharpest
-            slice: 1/9 where the picture is smooth, 1/3 at a step edge, about 1 on fine texture.
+        fine_confidence: (h,w) confidence in [0,1] of the finest scale alone.
         seen: (h,w) number of slices that show the pixel.
         factor: full size over work size.
     """
 
-    log_energy: np.ndarray
+    curves: np.ndarray
     luma: np.ndarray
-    sharpness: np.ndarray
+    fine_confidence: np.ndarray
     seen: np.ndarray
     factor: int
+
+
+def work_factor(size: tuple[int, int]) -> int:
+    """Factor by which a (height, width) picture is reduced to solve for depth: 1 or even."""
+    factor = math.sqrt(size[0] * size[1] / WORK_PIXELS)
+    return 1 if factor < 1.3 else 2 * max(1, round(factor / 2))
 
 
 def reduced_luma(image: np.ndarray, factor: int) -> np.ndarray:
@@ -73,67 +79,117 @@ def reduced_luma(image: np.ndarray, factor: int) -> np.ndarray:
     return image.astype(np.float32) * np.float32(1 / full)
 
 
+def contrast_confidence(curves: np.ndarray, config: VolumeConfig, passes: int = 0) -> np.ndarray:
+    """(h,w) in [0,1]: how far the best slice of (N,h,w) log curves stands out from the worst.
+
+    Args:
+        curves: log sharpness.
+        config: the two contrasts.
+        passes: how often the curves were smoothed over slices by (1, 2, 1) / 4, which calms noise.
+    """
+
+    def expected_top(n: int) -> float:  # of n equally noisy slices (Blom's formula)
+        return NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
+
+    calmed = (2 * math.pi * passes) ** -0.25 if passes else 1.0
+    low = config.low_contrast * calmed * expected_top(len(curves)) / expected_top(10)
+    contrast = curves.max(axis=0) - curves.min(axis=0)
+    return np.clip((contrast - low) / (config.high_contrast - config.low_contrast), 0, 1).astype(np.float32)
+
+
 def focus_volume(
     stack: FocalStack, alignment: Alignment, config: VolumeConfig, progress: Progress | None = None
 ) -> FocusVolume:
-    """Measure focus slice by slice; only the reduced volume is kept."""
-    size = (stack.height, stack.width)
-    factor = work_factor(size)
+    """Measure focus slice by slice, at several scales; only the reduced volumes are kept."""
+    count = len(stack)
+    factor = work_factor((stack.height, stack.width))
     pool = 2 if factor > 1 else 1  # measured one octave finer than solved, then averaged
     measure_factor = factor // pool
     measure = focus_measure(config.measure)
     black, white = _tone_range(stack, factor)
-    height = size[0] // measure_factor // pool
-    width = size[1] // measure_factor // pool
-    count = len(stack)
-    energy = np.empty((count, height, width), np.float32)
-    best = np.full((height, width), -np.inf, np.float32)
-    luma_best, sharpness = np.zeros_like(best), np.zeros_like(best)
-    seen_count = np.zeros((height, width), np.uint8)
-    brightness: float | None = None
+    shape = stack.height // measure_factor // pool, stack.width // measure_factor // pool
+    scales = [shape]
+    while len(scales) < len(config.scale_weights) and min(scales[-1]) >= 32:
+        scales.append(((scales[-1][0] + 1) // 2, (scales[-1][1] + 1) // 2))
+    energy = [np.empty((count, *scale), np.float32) for scale in scales]
+    best, guide = np.full(shape, -1, np.float32), np.zeros(shape, np.float32)
+    seen = np.zeros(shape, np.uint8)
+    brightness = 0.0
     for k in range(count):
         luma = (reduced_luma(stack.slices[k], measure_factor) - black) * np.float32(1 / (white - black))
         matrix = motion.rescale(alignment.matrices[k], 1 / measure_factor)
-        seen = motion.inside(matrix, luma.shape[:2], 1.0)
+        inside = motion.inside(matrix, luma.shape[:2])
         luma = motion.warp(np.clip(luma, 0, 1), matrix)
         # Exposure drifts with focus; a brighter slice would look sharper.
-        mean = float(luma[seen].mean()) if seen.any() else 1.0
-        brightness = mean if brightness is None else brightness
-        luma = luma * np.float32(np.clip(brightness / max(mean, 1e-6), 0.5, 2.0))
-        fine = _pool(measure(luma), pool, config.window_sigma)
-        shown = _pool(seen.astype(np.float32), pool, 0.0) > 0.5
-        energy[k] = np.where(shown, fine, -1)
-        better = shown & (fine > best)
-        np.copyto(best, fine, where=better)
-        np.copyto(luma_best, _pool(luma, pool, 0.0), where=better)
-        narrow = _pool(modified_laplacian(luma, 1), pool, SHARPNESS_SIGMA)
-        wide = _pool(modified_laplacian(luma, 3), pool, SHARPNESS_SIGMA)
-        np.copyto(sharpness, (narrow + FLOOR) / (wide + 3 * FLOOR), where=better)
-        seen_count += shown
+        mean = max(float(luma[inside].mean()), 1e-6) if inside.any() else 1.0
+        brightness = brightness or mean
+        luma *= np.float32(np.clip(brightness / mean, 0.5, 2.0))
+        shown = _pool(inside.astype(np.float32), pool) > 0.5
+        seen += shown
+        for level, (volume, scale) in enumerate(zip(energy, scales, strict=True)):
+            value = _pool(measure(luma), pool)[: scale[0], : scale[1]]
+            cv2.GaussianBlur(value, (0, 0), config.window_sigma, dst=volume[k])
+            if level == 0:
+                better = shown & (volume[k] > best)
+                np.copyto(best, volume[k], where=better)
+                np.copyto(guide, _pool(luma, pool), where=better)
+            shown_here = cv2.resize(shown.astype(np.uint8), scale[::-1], interpolation=cv2.INTER_NEAREST)
+            volume[k][shown_here == 0] = -1
+            if level + 1 < len(scales):
+                luma = np.asarray(cv2.pyrDown(luma))
         if progress is not None:
             progress("focus", k + 1, count)
-    missing = energy < 0
-    least = np.where(missing, np.inf, energy).min(axis=0)
-    floor = float(np.quantile(least[::3, ::3][np.isfinite(least[::3, ::3])], 0.05)) + FLOOR
+    for volume in energy:
+        _to_log(volume)
+    fine = contrast_confidence(energy[0], config)
+    return FocusVolume(_blend(energy, config), guide, fine, seen, factor)
+
+
+def _to_log(volume: np.ndarray) -> None:
+    """Energies -> logarithms above the noise floor, in place; -1 marks slices that do not show a pixel."""
+    missing = volume < 0
+    least = np.where(missing, np.inf, volume).min(axis=0)
+    sample = least[::2, ::2]
+    floor = float(np.quantile(sample[np.isfinite(sample)], NOISE_QUANTILE)) + FLOOR
     if missing.any():
-        # A slice that does not show the pixel says nothing: it takes the pixel's least energy.
-        np.copyto(energy, least[None], where=missing)
-    energy += np.float32(floor)
-    np.log(energy, out=energy)
-    return FocusVolume(energy, luma_best, sharpness, seen_count, factor)
+        # Such a slice says nothing: it takes the pixel's least energy.
+        np.copyto(volume, least[None], where=missing)
+    volume += np.float32(floor)
+    np.log(volume, out=volume)
 
 
-def _pool(image: np.ndarray, pool: int, sigma: float) -> np.ndarray:
-    """Average ``pool`` x ``pool`` pixels, then a Gaussian window."""
-    if pool > 1:
-        size = (image.shape[1] // pool, image.shape[0] // pool)
-        image = cv2.resize(image[: size[1] * pool, : size[0] * pool], size, interpolation=cv2.INTER_AREA)
-    return cv2.GaussianBlur(image, (0, 0), sigma) if sigma else image
+def _blend(scales: list[np.ndarray], config: VolumeConfig) -> np.ndarray:
+    """Mean of the scales' curves at the finest size, each weighted by its own confidence."""
+    curves = scales[0]
+    size = curves.shape[2], curves.shape[1]
+    if len(scales) == 1:
+        return curves
+    weights = []
+    for volume, preference in zip(scales, config.scale_weights, strict=False):
+        trust = contrast_confidence(volume, config) + np.float32(0.02)
+        weights.append(np.float32(preference) * cv2.resize(trust, size, interpolation=cv2.INTER_LINEAR))
+    total = np.sum(weights, axis=0)
+    weights = [weight / total for weight in weights]
+    for k in range(len(curves)):
+        curves[k] *= weights[0]
+        for volume, weight in zip(scales[1:], weights[1:], strict=True):
+            curves[k] += weight * cv2.resize(volume[k], size, interpolation=cv2.INTER_LINEAR)
+    return curves
+
+
+def _pool(image: np.ndarray, pool: int) -> np.ndarray:
+    """Average ``pool`` x ``pool`` pixels."""
+    if pool == 1:
+        return image
+    size = (image.shape[1] // pool, image.shape[0] // pool)
+    return np.asarray(
+        cv2.resize(image[: size[1] * pool, : size[0] * pool], size, interpolation=cv2.INTER_AREA)
+    )
 
 
 def _tone_range(stack: FocalStack, factor: int) -> tuple[np.float32, np.float32]:
     """Darkest and brightest luma of the stack: 12-bit data in 16-bit files would look black otherwise."""
     picked = sorted({0, len(stack) // 2, len(stack) - 1})
     small = np.concatenate([reduced_luma(stack.slices[k], factor)[::2, ::2].ravel() for k in picked])
-    black, white = np.quantile(small, [0.001, 0.9995])
-    return np.float32(black), np.float32(max(white, black + 1e-4))
+    black, white = (np.float32(level) for level in np.quantile(small, [0.001, 0.9995]))
+    return black, max(white, black + np.float32(1e-4))

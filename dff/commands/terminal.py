@@ -50,7 +50,7 @@ class Terminal:
                 else:
                     plain(message, category, *where)
 
-            warnings.showwarning = show
+            warnings.showwarning = show  # type: ignore[assignment]
             try:
                 yield self
             finally:
