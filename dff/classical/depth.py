@@ -55,19 +55,22 @@ class DepthConfig:
     valid_confidence: float = 0.15
 
 
-def peak_index(curve: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Fractional index (h,w) of the maximum of (N,h,w) curves, by a parabola through three slices.
+def peak_index(log_energy: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Fractional index (h,w) of the maximum of (N,h,w) log curves, by a parabola through three slices.
 
-    The parabola lives in ``positions`` (N,), the coordinate in which blur is linear (dioptre, um), so that
-    uneven ladders come out right. A peak at either end of the sweep stays there.
+    The parabola is laid through 1 / energy, which is quadratic in defocus about its minimum, and over
+    ``positions`` (N,), the coordinate in which defocus is linear (dioptre, um): so that uneven ladders come
+    out right. A peak at either end of the sweep stays there.
     """
-    count = len(curve)
-    top = curve.argmax(axis=0)
+    count = len(log_energy)
+    top = log_energy.argmax(axis=0)
     if count < 3:
         return top.astype(np.float32)
     mid = np.clip(top, 1, count - 2)
+    highest = log_energy.max(axis=0)
     left, centre, right = (
-        np.take_along_axis(curve, (mid + step)[None], axis=0)[0].astype(np.float64) for step in (-1, 0, 1)
+        -np.exp((highest - np.take_along_axis(log_energy, (mid + step)[None], axis=0)[0]).astype(np.float64))
+        for step in (-1, 0, 1)
     )
     x_left, x_mid, x_right = positions[mid - 1], positions[mid], positions[mid + 1]
     rise = (centre - left) / (x_mid - x_left)
