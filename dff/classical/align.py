@@ -24,6 +24,7 @@ MIN_CORRELATION = 0.5  # below it two neighbouring slices do not show the same s
 MAX_STEP_ZOOM = 0.15  # between neighbours; more is a failure, not breathing
 MAX_STEP_SHIFT = 0.2  # of the picture's longest side
 JUMP_PX_SHARE = 0.004  # of the longest side: a motion this far off its neighbours' course is a hiccup
+SYMMETRIC_UP_TO = 20  # slices; in longer stacks neighbours differ too little for it to matter
 ROTATION_PX = 0.2  # rotation is fitted only if it moves a corner by more than this, in work px ...
 ROTATION_SIGMAS = 2.0  # ... and by this many of its own standard deviations
 
@@ -108,9 +109,13 @@ def _fits(pair: PairMotion, start: np.ndarray, size: tuple[int, int]) -> bool:
     )
 
 
-def _symmetric_pair(a: WorkPicture, b: WorkPicture, rows: tuple[str, ...], start: np.ndarray) -> PairMotion:
-    """Both directions averaged: which of the two is the template then makes no difference."""
+def _neighbours(
+    a: WorkPicture, b: WorkPicture, rows: tuple[str, ...], start: np.ndarray, *, symmetric: bool
+) -> PairMotion:
+    """Motion from ``a`` to ``b``; ``symmetric`` averages both directions."""
     forward = register.register_pair(a, b, rows, start)
+    if not symmetric:
+        return forward
     backward = register.refine_pair(b, a, rows, motion.invert(forward.matrix), far=False)
     matrix = 0.5 * (forward.matrix + motion.invert(backward.matrix))
     return PairMotion(matrix, forward.information, forward.correlation, forward.residual_px)
@@ -131,7 +136,7 @@ def _link(
         last = begin
         for k in order:
             start = motion.compose(predicted[k], motion.invert(predicted[last]))
-            pair = _symmetric_pair(pictures[last], pictures[k], rows, start)
+            pair = _neighbours(pictures[last], pictures[k], rows, start, symmetric=count <= SYMMETRIC_UP_TO)
             if _fits(pair, start, size):
                 chain.matrices[k] = motion.compose(pair.matrix, chain.matrices[last])
                 chain.covariance[k] = chain.covariance[last] + np.linalg.pinv(pair.information)

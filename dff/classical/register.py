@@ -22,7 +22,7 @@ import numpy as np
 
 from dff.classical import motion
 
-WORK_SIZE = 256, 512  # longest side [px] of the finest level: a quarter of the slice's within these
+WORK_SIZE = 256, 512  # longest side [px] of the finest level: a third of the slice's, within these
 COARSEST = 40  # shortest side [px] of the coarsest level
 LADDER = (0.7, 1.6, 3.2)  # Gaussian sigmas [px] to equalise with; the first is the common smoothing
 FAR_LADDER = (0.7, 1.8, 4.0)  # for slices further apart in focus
@@ -89,7 +89,7 @@ class WorkPicture:
 def work_scale(size: tuple[int, int]) -> float:
     """Scale from a (height, width) slice to the finest level."""
     longest = max(size)
-    return min(1.0, min(max(longest / 4, WORK_SIZE[0]), WORK_SIZE[1]) / longest)
+    return min(1.0, min(max(longest / 3, WORK_SIZE[0]), WORK_SIZE[1]) / longest)
 
 
 def work_picture(image: np.ndarray, scale: float, gamma: float) -> WorkPicture:
@@ -255,9 +255,13 @@ def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
 
 def _local_motion_px(r: np.ndarray, gx: np.ndarray, gy: np.ndarray, seen: np.ndarray) -> float:
     """Median length of the motion that windows of a sixth of the picture would still make."""
-    window = max(9, min(r.shape) // 6) | 1
+    cell = max(3, min(r.shape) // 18)
+    grid = (max(1, r.shape[1] // cell), max(1, r.shape[0] // cell))
+    gx, gy = gx * seen, gy * seen
     products = (gx * gx, gx * gy, gy * gy, gx * r, gy * r)
-    xx, xy, yy, xr, yr = (cv2.blur(p * seen, (window, window))[::8, ::8] for p in products)
+    xx, xy, yy, xr, yr = (
+        cv2.blur(cv2.resize(p, grid, interpolation=cv2.INTER_AREA), (3, 3)) for p in products
+    )
     determinant = xx * yy - xy * xy
     trace = xx + yy
     firm = (determinant > 0.02 * trace**2) & (trace > 0.2 * trace.mean())
@@ -308,6 +312,6 @@ def refine_pair(
     template: WorkPicture, other: WorkPicture, rows: tuple[str, ...], start: np.ndarray, *, far: bool
 ) -> PairMotion:
     """Refine a known motion on the finest level; ``far``: slices that may differ much in blur."""
-    ladder, iterations, equalise = (FAR_LADDER, 4, (0, 2)) if far else (LADDER, 3, (0,))
-    matcher = _Matcher(template.levels[0], other.levels[0], rows, ladder, box=7 if far else 5)
-    return matcher.run(start, iterations, equalise)
+    ladder, box = (FAR_LADDER, 7) if far else (LADDER, 5)
+    matcher = _Matcher(template.levels[0], other.levels[0], rows, ladder, box)
+    return matcher.run(start, 3, (0,))

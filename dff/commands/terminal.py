@@ -44,11 +44,11 @@ class Terminal:
             warnings.simplefilter("always", UserWarning)
             plain = warnings.showwarning
 
-            def show(message: Any, category: type[Warning], *where: Any) -> None:
+            def show(message: Any, category: type[Warning], *where: Any, **how: Any) -> None:
                 if issubclass(category, UserWarning):
                     self.warn(str(message))
                 else:
-                    plain(message, category, *where)
+                    plain(message, category, *where, **how)
 
             warnings.showwarning = show  # type: ignore[assignment]
             try:

@@ -164,9 +164,8 @@ def _reference(text: str, stack: FocalStack) -> str | int:
     if text in ("auto", "first", "middle", "last"):
         return text
     if not text.isdecimal() or int(text) >= len(stack):
-        raise ValueError(
-            f"--reference {text}: give auto, first, middle, last, or a slice number from 0 to {len(stack) - 1}"
-        )
+        words = "auto, first, middle, last, or a slice number"
+        raise ValueError(f"--reference {text}: give {words} from 0 to {len(stack) - 1}")
     return int(text)
 
 
