@@ -58,15 +58,16 @@ def _unboxed(text: str) -> str:
     """tyro's framed message as one line: what is wrong, what was perhaps meant, where to read on."""
     lines = [line.strip("│╭╮╰╯| ") for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
     parts: list[list[str]] = [[]]
-    for line in lines[1:]:  # the first is the frame with its title
+    for line in lines[1:]:  # the first has the title
         if line.strip("─-"):
             parts[-1].append(line)
         else:
             parts.append([])
+    parts = [part for part in parts if part] or [[text]]
     told = [" ".join(parts[0]).replace(" .", ".").rstrip(".")]
     for part in parts[1:]:
         options = list(dict.fromkeys(line.split()[0] for line in part if line.startswith("--")))
-        if part and part[0].startswith("Perhaps") and options:
+        if part[0].startswith("Perhaps") and options:
             told.append("perhaps you meant " + " or ".join(options))
     told += [f"see {found.group()}" for found in [re.search(r"dff [\w ]*--help", text)] if found]
     return "; ".join(told)
@@ -113,6 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv == ["--version"]:
         print(f"dff {__version__}")
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name must not end a finished run
     try:
         _run(_parse(argv or ["--help"]))
         sys.stdout.flush()

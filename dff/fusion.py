@@ -59,5 +59,5 @@ def fuse(
             progress("fuse", k + 1, len(stack))
     total /= weights[..., None] if total.ndim == 3 else weights
     if first.dtype.kind == "f":
-        return np.clip(total, 0, 1)
+        return np.clip(total, 0, 1).astype(first.dtype)
     return np.rint(np.clip(total, 0, np.iinfo(first.dtype).max)).astype(first.dtype)

@@ -86,7 +86,7 @@ def align(
     A numbered ``reference`` counts in the order of ``stack`` as it was given.
     """
     ordered = stack.far_first()
-    if str(reference).lstrip("-").isdigit():
+    if str(reference).removeprefix("-").isdecimal():
         if not 0 <= int(reference) < len(stack):
             raise ValueError(f"reference {reference}: the stack has slices 0 to {len(stack) - 1}")
         reference = int(np.argsort(np.argsort(stack.positions, kind="stable"))[int(reference)])
@@ -95,8 +95,6 @@ def align(
 
 def _usable(stack: FocalStack, alignment: Alignment, poor: Poor) -> list[int]:
     """Indices to work with; says what does not fit."""
-    if poor not in ("keep", "drop"):
-        raise ValueError(f"poor {poor!r}; choose keep or drop")
     strangers = [k for k, flag in enumerate(alignment.flags) if flag == "poor" and k != alignment.reference]
     everything = list(range(len(stack)))
     if not strangers:
@@ -140,6 +138,8 @@ def predict(
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {device!r}; choose auto, cpu or cuda")
+    if poor not in ("keep", "drop"):
+        raise ValueError(f"poor {poor!r}; choose keep or drop")
     config = load_recipe("weights", model, DepthConfig)
     seconds: dict[str, float] = {}
     with _timed(seconds, "align"):

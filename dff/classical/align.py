@@ -63,6 +63,7 @@ def align_stack(
     if method not in METHODS:
         raise ValueError(f"align {method!r}; choose from {', '.join(METHODS)}")
     count, size = len(stack), (stack.height, stack.width)
+    resolve_reference(reference, np.repeat(motion.IDENTITY[None], count, axis=0), ("ok",) * count)
     unknown = np.full(count, np.nan)
     if method in ("none", "metadata"):
         if method == "none":
@@ -185,11 +186,13 @@ def _refine(
     residual = np.full(len(pictures), np.nan)
     residual[begin] = 0.0
     for k in range(len(pictures)):
-        if k == begin or k in chain.poor:
+        if k == begin:
+            continue
+        tick()
+        if k in chain.poor:
             continue
         chained = chain.matrices[k]
         pair = register.refine_pair(pictures[begin], pictures[k], rows, chained, far=True)
-        tick()
         residual[k] = pair.residual_px
         if abs(k - begin) < 2 or pair.correlation < MIN_CORRELATION:
             continue
@@ -252,8 +255,13 @@ def _flag_jumps(matrices: np.ndarray, flags: Sequence[str], size: tuple[int, int
     for i in range(1, len(good) - 1):
         middle = 0.5 * (matrices[good[i - 1]] + matrices[good[i + 1]])
         off[i] = motion.corners_moved(matrices[good[i]], middle, size)
-    limit = max(JUMP_PX_SHARE * max(size), 4 * float(np.median(off[1:-1])))
-    for i in range(1, len(good) - 1):
+    inner = np.arange(1, len(good) - 1)
+    for i in inner:
+        # A hiccup throws its two neighbours off as well: the usual course is that of the others.
+        others = off[inner[np.abs(inner - i) > 1]]
+        if len(others) < 2:
+            continue
+        limit = max(JUMP_PX_SHARE * max(size), 4 * float(np.median(others)))
         if off[i] > limit and off[i] >= max(off[i - 1], off[i + 1]):
             out[good[i]] = "jump"
     return tuple(out)

@@ -23,7 +23,8 @@ class Alignment:
         method: what found it: "direct", "ecc", "metadata" or "none".
         flags: per slice "reference", "ok", "jump" (fits, but off its neighbours' course) or "poor" (does
             not fit: another scene, or too blurred to tell).
-        residual_px: (N,) median local motion left over against the reference [px]; NaN when not measured.
+        residual_px: (N,) median local motion left over against the slice that alignment began from, the
+            middle one [px of the slice]; NaN where it was not measured.
     """
 
     matrices: np.ndarray

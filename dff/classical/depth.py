@@ -45,8 +45,8 @@ class DepthConfig:
     guided_epsilon: float = 3e-3
     agree_radius: int = 12
     agree_within: float = 0.1
-    least_agreement: float = 0.45
-    tv_strength: float = 0.3
+    least_agreement: float = 0.4
+    tv_strength: float = 0.4
     tv_iterations: int = 100
     edge_scale: float = 0.04
     jump_radius: int = 3

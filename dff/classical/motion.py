@@ -100,12 +100,17 @@ def corners_moved(a: np.ndarray, b: np.ndarray, size: tuple[int, int]) -> float:
 def warp(image: np.ndarray, matrix: np.ndarray, *, linear: bool = False) -> np.ndarray:
     """Sample ``image`` at ``matrix`` of every pixel: bicubic, edges repeated, dtype and range kept.
 
+    uint8, uint16, or floating point in [0,1] (float64 with the precision of float32).
+
     Bilinear sampling blurs by an amount that depends on the sub-pixel phase, a false sharpness cue, so it
     is only for work that never reads sharpness.
     """
     height, width = image.shape[:2]
     if np.array_equal(matrix, IDENTITY):
         return image
+    if image.dtype.kind == "f" and image.dtype != np.float32:
+        # OpenCV 5.0 returns nonsense for bicubic float64, and neither version knows float16.
+        return warp(image.astype(np.float32), matrix, linear=linear).astype(image.dtype)
     mode = cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC
     out = cv2.warpAffine(
         image, matrix, (width, height), flags=mode | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE

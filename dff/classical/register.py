@@ -275,6 +275,8 @@ def _local_motion_px(r: np.ndarray, gx: np.ndarray, gy: np.ndarray, seen: np.nda
 def _first_guess(template: WorkPicture, other: WorkPicture, start: np.ndarray) -> np.ndarray:
     """Shift by phase correlation on a small picture, taken where it correlates better than ``start``."""
     a, b = template.thumbnail, other.thumbnail
+    if min(a.shape) < 2:
+        return start  # a single row or column has no spectrum
     scale = a.shape[1] / template.finest.shape[1]
     begin = motion.rescale(start, scale)
     window = cv2.createHanningWindow((a.shape[1], a.shape[0]), cv2.CV_32F)

@@ -37,7 +37,7 @@ class VolumeConfig:
 
     measure: str = "modified-laplacian"
     window_sigma: float = 1.5
-    scale_weights: tuple[float, ...] = (1.0, 0.1, 0.02)
+    scale_weights: tuple[float, ...] = (1.0, 0.3, 0.1)
     low_contrast: float = 0.35
     high_contrast: float = 1.0
 

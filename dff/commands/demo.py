@@ -11,7 +11,6 @@ from dff.commands.terminal import Terminal
 from dff.commands.verbs import predict
 from dff.formats.safe_write import check_folder
 from dff.formats.vis import colourise
-from dff.simulator.demo import TRUTH, write_demo
 from dff.stack import DepthMap
 
 
@@ -21,6 +20,8 @@ def demo(options: Demo) -> None:
     stack = folder / "stack"
     if folder.is_dir():
         check_folder(stack, options.overwrite)
+    from dff.simulator.demo import TRUTH, write_demo  # after the checks: it loads torch
+
     terminal = Terminal(options.quiet, options.json)
     terminal.say(f"making a focal stack in {stack}/ (a laid table, 2 m to 0.25 m)")
     folder.mkdir(exist_ok=True)
@@ -44,7 +45,7 @@ def demo(options: Demo) -> None:
             overwrite=options.overwrite,
         )
     )
-    terminal.say("", *telling.alignment_table(result.alignment.report(result.stack.names)), "")
+    terminal.say("", *telling.alignment_table(result.report()["slices"]), "")
     terminal.say(*_errors(result.depth, dioptre), "")
     colours = colourise(result.depth)[: dioptre.shape[0], : dioptre.shape[1]]
     terminal.picture(colours)

@@ -36,15 +36,14 @@ def describe(stack: FocalStack) -> dict[str, Any]:
         blur = float(abs(lens.coc_px(stack.focus.min(), stack.focus.max())))
     return {
         "slices": list(stack.names),
-        "width": stack.width,
-        "height": stack.height,
+        "size": [stack.width, stack.height],
         "bit_depth": bits or "float",
         "colour": "grey" if pixels.ndim == 2 else "RGB",
         "unit": stack.unit,
-        "unit_in_words": UNIT_WORDS[stack.unit],
-        "focus": stack.positions,
+        "unit_words": UNIT_WORDS[stack.unit],
+        "positions": stack.positions,
         "focus_m": _metres(stack),
-        "focus_origin": stack.origin,
+        "positions_from": stack.origin,
         "lens": None if lens is None else vars(lens),
         "breathing": fov,
         "largest_blur_px": blur,
@@ -70,7 +69,7 @@ def _lines(stack: FocalStack, told: dict[str, Any]) -> list[str]:
         lines.append(f"focus     {INDEX_NOTE}")
     else:
         order = "far first" if np.all(np.diff(stack.positions) > 0) else "will be put far first"
-        lines.append(f"focus     from {stack.origin}, in {told['unit_in_words']}; {order}")
+        lines.append(f"focus     from {stack.origin}, in {told['unit_words']}; {order}")
     lens = stack.lens
     if lens is None:
         lines.append("lens      unknown: no breathing predicted, meshes come out as reliefs")

@@ -54,7 +54,7 @@ class Aligning:
     align: Method = "auto"
     """how slices are aligned; auto is direct"""
     reference: Annotated[str, arg(metavar="auto|first|middle|last|K")] = "auto"
-    """the slice that results belong to; K counts from 0, the farthest"""
+    """the slice that results belong to; K counts as given, from 0"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +77,10 @@ class PredictTo:
     """folder for every intermediate result"""
     report: File = None
     """alignment, times and all that was assumed, as .json"""
-    poor: Literal["keep", "drop"] = "keep"
-    """what becomes of slices that do not fit"""
-    model: Literal["classical"] = "classical"
-    """what estimates depth; classical needs no weights"""
+    poor: Literal["drop", "keep"] = "drop"
+    """what becomes of slices that do not fit their neighbours"""
+    model: Annotated[str, arg(metavar="NAME|FILE")] = "classical"
+    """what finds depth: classical, or a settings file of it"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where a learned model runs; classical runs on the CPU"""
 
@@ -121,8 +121,8 @@ class FuseTo:
     """folder for the aligned slices"""
     report: File = None
     """alignment, times and all that was assumed, as .json"""
-    poor: Literal["keep", "drop"] = "keep"
-    """what becomes of slices that do not fit"""
+    poor: Literal["drop", "keep"] = "drop"
+    """what becomes of slices that do not fit their neighbours"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,19 +118,20 @@ class Outputs:
             path = self._paths[option]
             self._note(option, [write_mesh(depth, picture, path, lens=stack.lens, overwrite=self.overwrite)])
 
-    def aligned(self, option: str, stack: FocalStack, warp: Callable[[Any, int], Any], tick: Tick) -> None:
-        """Write the slices of ``stack`` as ``warp(slice, k)`` makes them, if asked for, one at a time."""
+    def aligned(
+        self, option: str, stack: FocalStack, warp: Callable[[Any, int], Any], used: Sequence[int], tick: Tick
+    ) -> None:
+        """Write slices ``used`` as ``warp(slice, k)`` makes them, if asked for, one at a time."""
         if option not in self._paths:
             return
-        folder = self._folder(option)
-        for k, name in enumerate(aligned_names(stack)):
-            tick("write", k, len(stack))
+        folder, names = self._folder(option), aligned_names(stack)
+        kept = {"exif": stack.exif, "icc": stack.icc}
+        for done, k in enumerate(used):
+            tick("write", done, len(used))
             picture = warp(stack.slices[k], k)
-            path = write_picture(
-                picture, folder / name, exif=stack.exif, icc=stack.icc, overwrite=self.overwrite
-            )
+            path = write_picture(picture, folder / names[k], overwrite=self.overwrite, **kept)
             self._note(option, [path])
-        tick("write", len(stack), len(stack))
+        tick("write", len(used), len(used))
 
     def steps(self, option: str) -> Callable[[str, np.ndarray], None] | None:
         """A sink for intermediate results, if asked for: numbered pictures, .npz of what is none."""

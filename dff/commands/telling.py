@@ -12,7 +12,7 @@ from dff.commands.terminal import table
 from dff.stack import DepthMap, FocalStack, Unit
 
 if TYPE_CHECKING:
-    from dff.classical.align import Alignment
+    from dff.classical.alignment import Alignment
 
 INDEX_NOTE = "depth is in focal index (focus distances unknown; give --focus ...)"
 
@@ -31,9 +31,9 @@ def about_stack(stack: FocalStack) -> str:
     return f"{len(stack)} slices of {stack.width}x{stack.height} px; {focus}"
 
 
-def about_alignment(alignment: Alignment, stack: FocalStack) -> list[str]:
-    """The alignment in one line, and one more for each slice that is not well."""
-    reference = stack.names[alignment.reference]
+def about_alignment(alignment: Alignment, rows: list[dict[str, Any]]) -> list[str]:
+    """The alignment in one line, and one more for each slice of the report that is not well."""
+    reference = rows[alignment.reference]["name"]
     if alignment.method == "none":
         return [f"not aligned; results belong to {reference}"]
     shift = np.hypot(*alignment.shift_px.T).max()
@@ -44,8 +44,8 @@ def about_alignment(alignment: Alignment, stack: FocalStack) -> list[str]:
     residual = alignment.residual_px[np.isfinite(alignment.residual_px)]
     if residual.size:
         line += f", residual {np.median(residual):.2f} px (worst {residual.max():.2f} px)"
-    pairs = zip(stack.names, alignment.flags, strict=True)
-    return [line, *(f"  {name}: {flag}" for name, flag in pairs if flag not in ("ok", "reference"))]
+    unwell = [row for row in rows if row["flag"] not in ("ok", "reference")]
+    return [line, *(f"  {row['name']}: {row['flag']}" for row in unwell)]
 
 
 def alignment_table(rows: list[dict[str, Any]]) -> list[str]:

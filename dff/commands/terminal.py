@@ -50,7 +50,7 @@ class Terminal:
                 else:
                     plain(message, category, *where, **how)
 
-            warnings.showwarning = show  # type: ignore[assignment]
+            warnings.showwarning = show
             try:
                 yield self
             finally:

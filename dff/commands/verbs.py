@@ -16,6 +16,7 @@ from dff.pipeline import Prediction
 from dff.pipeline import align as run_align
 from dff.pipeline import fuse as run_fuse
 from dff.pipeline import predict as run_predict
+from dff.recipes import find_recipe
 from dff.stack import UNIT_WORDS, FocalStack
 
 _PREDICT_OUTPUTS = ("out", "aif", "confidence", "vis", "mesh", "aligned", "save_steps", "report")
@@ -36,7 +37,8 @@ def predict(options: Predict) -> Prediction:
         outputs.check_folder("aligned", options.aligned)
         outputs.check_folder("save-steps", options.save_steps)
         outputs.check_report("report", options.report)
-        _check_device(options, terminal)
+        find_recipe("weights", options.model)
+        _check_device(options.device, terminal)
 
         clock = _Clock()
         stack = _read(options, outputs, terminal)
@@ -58,7 +60,7 @@ def predict(options: Predict) -> Prediction:
         if result.aif is not None:
             outputs.picture("aif", result.aif, result.stack)
         outputs.vis("vis", result.depth)
-        outputs.aligned("aligned", result.stack, result.alignment.warp, terminal.progress)
+        outputs.aligned("aligned", result.stack, result.alignment.warp, result.used, terminal.progress)
         outputs.mesh("mesh", result.depth, result.aif, result.stack)
         clock.lap("write")
         _finish("predict", result, clock, outputs, terminal, options.json)
@@ -89,7 +91,7 @@ def fuse(options: Fuse) -> None:
         clock.restart()
         assert result.aif is not None
         outputs.picture("out", result.aif, result.stack)
-        outputs.aligned("aligned", result.stack, result.alignment.warp, terminal.progress)
+        outputs.aligned("aligned", result.stack, result.alignment.warp, result.used, terminal.progress)
         clock.lap("write")
         _finish("fuse", result, clock, outputs, terminal, options.json)
 
@@ -114,21 +116,27 @@ def align(options: Align) -> None:
             progress=terminal.progress,
         )
         clock.lap("align")
-        outputs.aligned("out", stack, alignment.warp, terminal.progress)
+        outputs.aligned("out", stack, alignment.warp, range(len(stack)), terminal.progress)
         clock.lap("write")
 
         rows = alignment.report(stack.names)
+        for row, position in zip(rows, stack.positions, strict=True):
+            row["position"] = float(position)
         report = {
-            "slices": rows,
-            "align": alignment.method,
+            "size": [stack.width, stack.height],
+            "unit": stack.unit,
+            "unit_words": UNIT_WORDS[stack.unit],
+            "positions_from": stack.origin,
             "reference": stack.names[alignment.reference],
+            "alignment": alignment.method,
+            "slices": rows,
             "seconds": clock.seconds,
         }
         report = _full("align", report, stack, outputs, terminal)
         outputs.report("report", report)
         terminal.say(
             telling.about_stack(stack),
-            *telling.about_alignment(alignment, stack)[:1],
+            *telling.about_alignment(alignment, rows)[:1],
             "",
             *telling.alignment_table(rows),
             "",
@@ -169,36 +177,23 @@ def _reference(text: str, stack: FocalStack) -> str | int:
     return int(text)
 
 
-def _check_device(options: Predict, terminal: Terminal) -> None:
-    if options.device != "cuda":
+def _check_device(device: str, terminal: Terminal) -> None:
+    if device != "cuda":
         return
     import torch
 
     if not torch.cuda.is_available():
-        raise ValueError(
-            "--device cuda: this machine has no CUDA device that torch can use; use --device cpu"
-        )
-    if options.model == "classical":
-        terminal.warn("--device cuda is ignored: the classical model runs on the CPU")
+        raise ValueError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    terminal.warn("--device cuda is ignored: the classical model runs on the CPU")
 
 
 def _full(
     command: str, report: dict[str, Any], stack: FocalStack, outputs: Outputs, terminal: Terminal
 ) -> dict[str, Any]:
-    """The report with what the command line knows: versions, focus, files, warnings."""
-    known = {
-        "dff": __version__,
-        "command": command,
-        "width": stack.width,
-        "height": stack.height,
-        "unit": stack.unit,
-        "unit_in_words": UNIT_WORDS[stack.unit],
-        "focus": stack.positions,
-        "focus_origin": stack.origin,
-    }
-    if stack.unit == "index":
-        known["note"] = telling.INDEX_NOTE
-    return {**known, **report, "warnings": list(terminal.warnings), "files": outputs.written}
+    """The report with what the command line adds: versions, warnings, files."""
+    note = {"note": telling.INDEX_NOTE} if stack.unit == "index" else {}
+    ends = {"warnings": list(terminal.warnings), "files": outputs.written}
+    return {"version": __version__, "command": command, **report, **note, **ends}
 
 
 def _finish(
@@ -210,13 +205,14 @@ def _finish(
     json: bool,
 ) -> None:
     seconds = {"read": clock.seconds["read"], **result.seconds, "write": clock.seconds["write"]}
+    seconds = {stage: round(value, 3) for stage, value in seconds.items()}
     report = {**result.report(), "seconds": seconds}
     report = _full(command, report, result.stack, outputs, terminal)
     outputs.report("report", report)
     depth = telling.about_depth(result.depth) if command == "predict" else []
     terminal.say(
         telling.about_stack(result.stack),
-        *telling.about_alignment(result.alignment, result.stack),
+        *telling.about_alignment(result.alignment, report["slices"]),
         *depth,
         telling.about_times(seconds),
         *telling.about_files(outputs.written),

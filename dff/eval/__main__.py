@@ -140,12 +140,35 @@ class Cost(Options):
         return benchmark.run(protocol, limit=self.limit, options=self.text(), say=say)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gallery(Options):
+    """Depth and confidence of the real stacks as pictures.
+
+    Args:
+        data: Folder of the real stacks; else the environment variable DFF_DATA.
+        pictures: Folder for the pictures; those of an earlier run are replaced.
+    """
+
+    data: Path | None = None
+    pictures: Path = Path("docs/gallery")
+
+    def run(self) -> Report:
+        from dff.eval import gallery as benchmark
+        from dff.eval.inputs import data_folder
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        data = data_folder(self.data)
+        return benchmark.run(protocol, data, self.pictures, limit=self.limit, options=self.text(), say=say)
+
+
 Benchmark = (
     Annotated[AlignmentReal, tyro.conf.subcommand("alignment-real")]
     | Annotated[AlignmentSimulated, tyro.conf.subcommand("alignment-simulated")]
     | Annotated[AllInFocus, tyro.conf.subcommand("all-in-focus")]
     | Annotated[Depth, tyro.conf.subcommand("depth")]
     | Annotated[Cost, tyro.conf.subcommand("cost")]
+    | Annotated[Gallery, tyro.conf.subcommand("gallery")]
 )
 
 

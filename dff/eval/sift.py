@@ -12,6 +12,8 @@ import numpy as np
 
 from dff.stack import FocalStack
 
+SIMILARITY_PX = 1.5  # RANSAC distance between neighbours, which differ little
+
 
 @dataclass(frozen=True)
 class SiftProtocol:
@@ -67,28 +69,52 @@ def filtered(matches: Matches, width: int, protocol: SiftProtocol) -> Matches:
     return matches.chosen(inlier[:, 0] > 0)
 
 
+def _described(sift: cv2.SIFT, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places (M,2) float64 [px] and descriptors (M,128) of a slice's features; empty where there are none."""
+    points, descriptors = sift.detectAndCompute(_grey8(image), None)
+    if descriptors is None:
+        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
+    return np.array([point.pt for point in points], dtype=np.float64), descriptors
+
+
+def _matched(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], ratio: float) -> Matches:
+    if not len(a[1]) or len(b[1]) < 2:
+        return Matches(np.zeros((0, 2)), np.zeros((0, 2)))
+    pairs = cv2.BFMatcher().knnMatch(a[1], b[1], k=2)
+    good = [best for best, second in pairs if best.distance < ratio * second.distance]
+    first = np.array([m.queryIdx for m in good], dtype=int)
+    return Matches(a[0][first], b[0][np.array([m.trainIdx for m in good], dtype=int)])
+
+
 def sift_matches(stack: FocalStack, reference: int, protocol: SiftProtocol) -> list[Matches]:
     """Matches between the reference and every slice, at full resolution; none for the reference itself."""
-    sift, matcher = cv2.SIFT.create(protocol.features), cv2.BFMatcher()
-    points, descriptors = sift.detectAndCompute(_grey8(stack.slices[reference]), None)
-    nothing = Matches(np.zeros((0, 2)), np.zeros((0, 2)))
+    sift = cv2.SIFT.create(protocol.features)
+    home = _described(sift, stack.slices[reference])
     found = []
     for k in range(len(stack)):
-        if k == reference or descriptors is None:
-            found.append(nothing)
-            continue
-        other, described = sift.detectAndCompute(_grey8(stack.slices[k]), None)
-        if described is None or len(described) < 2:
-            found.append(nothing)
-            continue
-        pairs = matcher.knnMatch(descriptors, described, k=2)
-        good = [best for best, second in pairs if best.distance < protocol.ratio * second.distance]
-        matches = Matches(
-            np.array([points[m.queryIdx].pt for m in good], dtype=np.float64).reshape(-1, 2),
-            np.array([other[m.trainIdx].pt for m in good], dtype=np.float64).reshape(-1, 2),
-        )
-        found.append(filtered(matches, stack.width, protocol))
+        nothing = np.zeros((0, 2)), np.zeros((0, 128), np.float32)
+        there = nothing if k == reference else _described(sift, stack.slices[k])
+        found.append(filtered(_matched(home, there, protocol.ratio), stack.width, protocol))
     return found
+
+
+def chained_zoom(stack: FocalStack, protocol: SiftProtocol) -> float:
+    """Image scale of the last slice over the first, from SIFT similarities between neighbours; NaN if lost.
+
+    Independent of any aligner, but no truth: features grow with their blur.
+    """
+    sift = cv2.SIFT.create(protocol.features)
+    last, zoom = _described(sift, stack.slices[0]), 1.0
+    for k in range(1, len(stack)):
+        here = _described(sift, stack.slices[k])
+        pair = filtered(_matched(last, here, protocol.ratio), stack.width, protocol)
+        if len(pair) < protocol.min_matches:
+            return float("nan")
+        points = pair.reference_px.astype(np.float32), pair.slice_px.astype(np.float32)
+        matrix, _ = cv2.estimateAffinePartial2D(*points, ransacReprojThreshold=SIMILARITY_PX)
+        zoom *= float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))) if matrix is not None else float("nan")
+        last = here
+    return zoom
 
 
 def residuals_px(matches: list[Matches], matrices: np.ndarray, min_matches: int) -> np.ndarray:

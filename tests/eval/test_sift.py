@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
+import pytest
 
-from dff.eval.sift import Matches, SiftProtocol, filtered, residuals_px, sift_matches
+from dff.eval.sift import Matches, SiftProtocol, chained_zoom, filtered, residuals_px, sift_matches
 from dff.stack import FocalStack
 
 
@@ -46,3 +47,9 @@ def test_finds_a_shift(breathing_slices):
     assert len(found) > 50
     assert np.allclose(np.median(found.slice_px - found.reference_px, axis=0), [3, -2], atol=0.05)
     assert residuals_px([none, found, dark], np.array([np.eye(2, 3), shift, shift]), 20)[1] < 0.1
+
+
+def test_chained_zoom_multiplies_the_steps_between_neighbours(breathing_slices):
+    stack = FocalStack(breathing_slices)
+    assert chained_zoom(stack, SiftProtocol()) == pytest.approx(1.01 / 0.99, abs=5e-4)
+    assert np.isnan(chained_zoom(stack, SiftProtocol(min_matches=100_000)))
