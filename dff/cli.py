@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -34,6 +35,17 @@ class _Dff:
 
 
 _ABOUT = "Depth from focus, all-in-focus pictures and alignment from focal stacks. Docs: docs/commands.md"
+# tyro's words -> ours
+_PLAINER = (
+    (r"Missing value for argument '(--[\w-]+)'.*", r"\1 needs a value"),
+    (r"Error parsing (--[\w-]+): .*INT.* from \['(.*)'\]", r"\1: '\2' is no whole number"),
+    (
+        r"invalid choice '(.*)' for argument '(--[\w-]+)'\. Expected one of \((.*)\)",
+        r"\2: no choice '\1'; give \3",
+    ),
+    (r"^Unrecognized options: ", "not understood: "),
+    (r" \(applied to [\w ]+\)", ""),
+)
 _NO_MEMORY = -4  # OpenCV's StsNoMem
 
 
@@ -41,7 +53,14 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
+_VERBS = ("predict", "align", "fuse", "info", "demo")
+
+
 def _parse(argv: Sequence[str]) -> Command:
+    if not argv[0].startswith("-") and argv[0] not in _VERBS:
+        close = difflib.get_close_matches(argv[0], _VERBS, n=1)
+        meant = f"perhaps you meant {close[0]}" if close else f"perhaps you meant dff predict {argv[0]}"
+        raise _UsageError(f"no command {argv[0]!r}; {meant}; the commands are {', '.join(_VERBS)}")
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -65,6 +84,8 @@ def _unboxed(text: str) -> str:
             parts.append([])
     parts = [part for part in parts if part] or [[text]]
     told = [" ".join(parts[0]).replace(" .", ".").rstrip(".")]
+    for pattern, plainer in _PLAINER:
+        told[0] = re.sub(pattern, plainer, told[0])
     for part in parts[1:]:
         options = list(dict.fromkeys(line.split()[0] for line in part if line.startswith("--")))
         if part[0].startswith("Perhaps") and options:

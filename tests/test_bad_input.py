@@ -108,6 +108,11 @@ OUTPUT = [
     (_nothing, "--vis a.png --aif ./stairs/../a.png", "--aif and --vis would both write it"),
     (_nothing, "--out a.png --report a.json", "a.json: --out and --report would both write it"),
     (_nothing, "--aligned x --save-steps x", "--aligned and --save-steps would both write it"),
+    (
+        _full_folder,
+        "--overwrite --save-steps aligned --aif aligned/a.png",
+        "lies in the folder of --save-steps",
+    ),
     (_full_folder, "--overwrite --aligned aligned --aif aligned/img2.jpg", "would both write it"),
     (_nothing, "--overwrite --aif stairs/img2.jpg", "belongs to the stack itself"),
     (_nothing, "--overwrite --aligned stairs", "holds the stack itself"),
@@ -115,15 +120,16 @@ OUTPUT = [
 ]
 
 CHOICE = [
-    ("--align best", "Expected one of"),
+    ("--align best", "--align: no choice 'best'"),
     ("--reference 6", "slice number from 0 to 5"),
     ("--reference best", "--reference best: give auto"),
+    ("--focus 1 2 3", "not understood: 2, 3"),
     ("--align metadata", "needs the lens and the focus distances"),
-    ("--focus-unit feet", "Expected one of"),
-    ("--model learned", "no recipe 'learned'"),
-    ("--ouput a.png", "Unrecognized options"),
-    ("--out", "Missing value"),
-    ("--every many", "--every"),
+    ("--focus-unit feet", "--focus-unit: no choice 'feet'"),
+    ("--model learned", "no such model; give classical"),
+    ("--ouput a.png", "not understood: --ouput"),
+    ("--out", "--out needs a value"),
+    ("--every many", "--every: 'many' is no whole number"),
 ]
 
 
@@ -177,6 +183,12 @@ def test_a_bad_output(
 @pytest.mark.parametrize(("words", "needle"), CHOICE)
 def test_a_bad_choice(words: str, needle: str, refused: Refused) -> None:
     refused(["predict", "stairs", *words.split()], needle)
+
+
+def test_no_such_command(refused: Refused) -> None:
+    refused(["prdict", "stairs"], "no command 'prdict'; perhaps you meant predict")
+    refused(["stairs", "--out", "d.png"], "perhaps you meant dff predict stairs")
+    refused(["--quiet", "predict", "stairs"], "--quiet")
 
 
 @pytest.mark.parametrize("verb", ["align", "fuse", "info"])

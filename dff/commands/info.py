@@ -9,7 +9,7 @@ import numpy as np
 from dff.commands.options import Info
 from dff.commands.outputs import json_text
 from dff.commands.source import open_stack
-from dff.commands.telling import INDEX_NOTE, position
+from dff.commands.telling import INDEX_NOTE, focus_m, position
 from dff.commands.terminal import Terminal, table
 from dff.stack import UNIT_WORDS, FocalStack
 
@@ -42,7 +42,7 @@ def describe(stack: FocalStack) -> dict[str, Any]:
         "unit": stack.unit,
         "unit_words": UNIT_WORDS[stack.unit],
         "positions": stack.positions,
-        "focus_m": _metres(stack),
+        "focus_m": None if stack.focus is None else focus_m(stack.focus),
         "positions_from": stack.origin,
         "lens": None if lens is None else vars(lens),
         "breathing": fov,
@@ -50,12 +50,6 @@ def describe(stack: FocalStack) -> dict[str, Any]:
         "exif": stack.exif is not None,
         "icc": stack.icc is not None,
     }
-
-
-def _metres(stack: FocalStack) -> list[float | None] | None:
-    if stack.focus is None:
-        return None
-    return [float(1 / dioptre) if dioptre > 0 else None for dioptre in stack.focus]
 
 
 def _lines(stack: FocalStack, told: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ class Reading:
     stack: Source
     """a folder, a quoted glob, two or more pictures, a multi-page TIFF, or a video"""
     focus: Text = None
-    """focus of each slice: "2m,50cm,2.9D", or a text file of them"""
+    """focus of each slice, without spaces: 2m,50cm,2.9D (D: dioptres), or a text file of them"""
     focus_unit: Literal["m", "cm", "mm", "dioptre", "um"] = "m"
     """unit of focus numbers without a suffix (um: stage height)"""
     focus_from_names: Switch = False
@@ -52,9 +52,9 @@ class Aligning:
     """How slices are brought onto one another."""
 
     align: Method = "auto"
-    """how slices are aligned; auto is direct"""
+    """auto and direct: dff's own; ecc: OpenCV's; metadata: from lens and focus alone; none: no need"""
     reference: Annotated[str, arg(metavar="auto|first|middle|last|K")] = "auto"
-    """the slice that results belong to; K counts as given, from 0"""
+    """the slice whose view the results have; K counts as given, from 0; auto: the one that sees least"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class PredictTo:
     report: File = None
     """alignment, times and all that was assumed, as .json"""
     poor: Literal["drop", "keep"] = "drop"
-    """what becomes of slices that do not fit their neighbours"""
+    """what becomes of slices that do not fit their neighbours (another scene, a jerk)"""
     model: Annotated[str, arg(metavar="NAME|FILE")] = "classical"
     """what finds depth: classical, or a settings file of it"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -107,7 +107,7 @@ class AlignTo:
 class Align(Telling, Reading, Aligning, AlignTo):
     """Align the slices of a stack and write them.
 
-    With no --out they go to the folder NAME_aligned, here.
+    With no output named, they go to the folder NAME_aligned, here.
     """
 
 

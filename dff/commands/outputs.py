@@ -85,6 +85,13 @@ class Outputs:
         self._claim(option, [folder])
         self._paths[option] = check_folder(folder, self.overwrite)
 
+    def check_steps(self, option: str, path: str | None) -> None:
+        """The folder of intermediate results. Check it last: their names are not known before the work."""
+        self.check_folder(option, path)
+        for other, file in self._paths.items():
+            if path is not None and os.path.dirname(os.path.realpath(file)) == os.path.realpath(path):
+                raise ValueError(f"{file}: lies in the folder of --{option}; choose another for --{other}")
+
     def check_aligned(self, option: str, stack: FocalStack) -> None:
         """The names in the folder of aligned slices, known once the stack is read."""
         if option in self._paths:

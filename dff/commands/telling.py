@@ -14,14 +14,22 @@ from dff.stack import DepthMap, FocalStack, Unit
 if TYPE_CHECKING:
     from dff.classical.alignment import Alignment
 
-INDEX_NOTE = "depth is in focal index (focus distances unknown; give --focus ...)"
+INDEX_NOTE = (
+    "depth is in focal index (focus distances unknown; slice 0, the first, is taken as the farthest; "
+    "for metres give --focus)"
+)
 
 
 def position(value: float, unit: Unit) -> str:
     """A focus position as people say it: metres, micrometres, or the slice number."""
     if unit == "dioptre":
         return "inf" if value <= 0 else f"{1 / value:.4g} m"
-    return f"{value:.4g} um" if unit == "um" else f"{value:.4g}"
+    return f"{value:.4g} um" if unit == "um" else f"slice {round(value, 1):g}"
+
+
+def focus_m(focus: np.ndarray) -> list[float | None]:
+    """Focus (N,) [dioptre] in metres; None at infinity."""
+    return [float(1 / dioptre) if dioptre > 0 else None for dioptre in focus]
 
 
 def about_stack(stack: FocalStack) -> str:
@@ -77,9 +85,9 @@ def about_depth(depth: DepthMap) -> list[str]:
     if not known.any():
         return [*lines, "depth: unknown everywhere; the pictures show nothing to focus on"]
     far, near = (position(float(v), depth.unit) for v in np.percentile(depth.value[known], (5, 95)))
-    word = {"dioptre": "depth", "um": "height", "index": "focal index"}[depth.unit]
-    lines.append(f"{word}: {far} to {near} (5 to 95 %), known at {100 * known.mean():.1f} % of the pixels")
-    return lines
+    word = "height" if depth.unit == "um" else "depth"
+    line = f"{word}: most of it from {far} to {near}; known at {100 * known.mean():.1f} % of the pixels"
+    return [*lines, line if known.all() else f"{line}, the rest shows nothing to focus on"]
 
 
 def about_files(written: dict[str, list[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from dff.pipeline import Prediction
 from dff.pipeline import align as run_align
 from dff.pipeline import fuse as run_fuse
 from dff.pipeline import predict as run_predict
-from dff.recipes import find_recipe
+from dff.recipes import find_recipe, recipe_names
 from dff.stack import UNIT_WORDS, FocalStack
 
 _PREDICT_OUTPUTS = ("out", "aif", "confidence", "vis", "mesh", "aligned", "save_steps", "report")
@@ -35,9 +35,9 @@ def predict(options: Predict) -> Prediction:
             outputs.check_picture(option, getattr(options, option))
         outputs.check_mesh("mesh", options.mesh)
         outputs.check_folder("aligned", options.aligned)
-        outputs.check_folder("save-steps", options.save_steps)
         outputs.check_report("report", options.report)
-        find_recipe("weights", options.model)
+        outputs.check_steps("save-steps", options.save_steps)
+        _check_model(options.model)
         _check_device(options.device, terminal)
 
         clock = _Clock()
@@ -177,6 +177,14 @@ def _reference(text: str, stack: FocalStack) -> str | int:
     return int(text)
 
 
+def _check_model(model: str) -> None:
+    try:
+        find_recipe("weights", model)
+    except ValueError:
+        known = ", ".join(recipe_names("weights"))
+        raise ValueError(f"--model {model}: no such model; give {known}, or a settings file") from None
+
+
 def _check_device(device: str, terminal: Terminal) -> None:
     if device != "cuda":
         return
@@ -192,6 +200,9 @@ def _full(
 ) -> dict[str, Any]:
     """The report with what the command line adds: versions, warnings, files."""
     note = {"note": telling.INDEX_NOTE} if stack.unit == "index" else {}
+    if stack.focus is not None:
+        for row, metres in zip(report["slices"], telling.focus_m(stack.focus), strict=True):
+            row["focus_m"] = metres
     ends = {"warnings": list(terminal.warnings), "files": outputs.written}
     return {"version": __version__, "command": command, **report, **note, **ends}
 

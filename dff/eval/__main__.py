@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -47,8 +47,8 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignmentReal(Options):
-    """Alignment of real stacks, scored by SIFT matches.
+class RealStacks(Options):
+    """Options of benchmarks on real stacks.
 
     Args:
         data: Folder of the real stacks; else the environment variable DFF_DATA.
@@ -56,13 +56,27 @@ class AlignmentReal(Options):
 
     data: Path | None = None
 
-    def run(self) -> Report:
-        from dff.eval import alignment_real as benchmark
+    def run_module(self, benchmark: Any, **more: Any) -> Report:
+        """Run a module that has NAME, Protocol and run."""
         from dff.eval.inputs import data_folder
         from dff.recipes import load_recipe
 
         protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        return benchmark.run(protocol, data_folder(self.data), limit=self.limit, options=self.text(), say=say)
+        folder = data_folder(self.data)
+        report: Report = benchmark.run(
+            protocol, folder, limit=self.limit, options=self.text(), say=say, **more
+        )
+        return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentReal(RealStacks):
+    """Alignment of real stacks, scored by SIFT matches."""
+
+    def run(self) -> Report:
+        from dff.eval import alignment_real
+
+        return self.run_module(alignment_real)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +101,13 @@ class AlignmentSimulated(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AllInFocus(Options):
-    """All-in-focus pictures of real stacks: sharpness kept, values no slice has.
-
-    Args:
-        data: Folder of the real stacks; else the environment variable DFF_DATA.
-    """
-
-    data: Path | None = None
+class AllInFocus(RealStacks):
+    """All-in-focus pictures of real stacks: sharpness kept, values no slice has."""
 
     def run(self) -> Report:
-        from dff.eval import all_in_focus as benchmark
-        from dff.eval.inputs import data_folder
-        from dff.recipes import load_recipe
+        from dff.eval import all_in_focus
 
-        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        return benchmark.run(protocol, data_folder(self.data), limit=self.limit, options=self.text(), say=say)
+        return self.run_module(all_in_focus)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,25 +146,19 @@ class Cost(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gallery(Options):
+class Gallery(RealStacks):
     """Depth and confidence of the real stacks as pictures.
 
     Args:
-        data: Folder of the real stacks; else the environment variable DFF_DATA.
         pictures: Folder for the pictures; those of an earlier run are replaced.
     """
 
-    data: Path | None = None
     pictures: Path = Path("docs/gallery")
 
     def run(self) -> Report:
-        from dff.eval import gallery as benchmark
-        from dff.eval.inputs import data_folder
-        from dff.recipes import load_recipe
+        from dff.eval import gallery
 
-        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        data = data_folder(self.data)
-        return benchmark.run(protocol, data, self.pictures, limit=self.limit, options=self.text(), say=say)
+        return self.run_module(gallery, pictures=self.pictures)
 
 
 Benchmark = (

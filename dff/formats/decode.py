@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -140,6 +139,8 @@ def _decode_pillow(path: Path) -> np.ndarray:
 
 def _decode_png16(path: Path, orientation: int) -> np.ndarray:
     # Pillow cuts 16-bit RGB down to 8 bit; libpng through imagecodecs does not.
+    import imagecodecs  # slow to load, and only 16-bit PNG needs it
+
     with reading(path):
         pixels = imagecodecs.png_decode(path.read_bytes())
     if pixels.ndim == 3:

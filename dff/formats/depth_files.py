@@ -105,7 +105,7 @@ def _describe(depth: DepthMap) -> dict[str, Any]:
     return {
         "format": "dff depth 1",
         "unit": depth.unit,
-        "unit_in_words": UNIT_WORDS[depth.unit],
+        "unit_words": UNIT_WORDS[depth.unit],
         "to_metres": _TO_METRES[depth.unit],
         "width": int(depth.index.shape[1]),
         "height": int(depth.index.shape[0]),
@@ -150,7 +150,7 @@ def _write_png(depth: DepthMap, about: dict[str, Any], files: list[Path]) -> Non
     }
     keys = ("unit", "scale", "offset", "to_value", "to_metres")
     text = {key: about[key] if isinstance(about[key], str) else strict_json(about[key]) for key in keys}
-    text["Description"] = f"Depth in {about['unit_in_words']}, not a picture; code 0 = unknown"
+    text["Description"] = f"Depth in {about['unit_words']}, not a picture; code 0 = unknown"
     text["dff"] = strict_json(about)
     chunks = b"".join(text_chunk(key, words) for key, words in text.items())
     files[0].write_bytes(encode_png(np.where(known, code, 0).astype(np.uint16), chunks))

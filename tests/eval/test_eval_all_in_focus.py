@@ -3,8 +3,6 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("dff.pipeline")
-
 from dff.eval import all_in_focus
 from dff.eval.__main__ import main
 from dff.recipes import load_recipe

@@ -51,8 +51,6 @@ def test_stacks_are_made_to_size(tmp_path):
 
 
 def test_end_to_end(tmp_path):
-    pytest.importorskip("dff.pipeline")
-    pytest.importorskip("dff.commands.verbs")
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
     report = cost.run(load_recipe("eval", recipe, cost.Protocol), say=lambda line: None)

@@ -3,8 +3,6 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("dff.pipeline")
-
 from dff.eval import depth
 from dff.eval.__main__ import main
 from dff.eval.depth_protocol import Protocol, Sml
