@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dff.stack import DepthMap, FocalStack
+from dff.stack import DepthMap, FocalStack, to_luma
 
 if TYPE_CHECKING:
     from dff.classical.alignment import Alignment
@@ -19,13 +19,6 @@ REACH = 1.2  # slices from the depth at which a slice's weight has fallen to 1/e
 SHARPNESS_POWER = 10  # how strongly the sharper of two neighbouring slices is preferred
 WINDOW_SIGMA = 1.2  # px; selection changes this smoothly, so no seams
 FLOOR = np.float32(1e-3)  # sharpness of flat ground, where depth alone decides
-
-
-def _luma(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    full = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}.get(image.dtype, 1.0)
-    return image.astype(np.float32) * np.float32(1 / full)
 
 
 def _sharpness(luma: np.ndarray) -> np.ndarray:
@@ -47,7 +40,7 @@ def fuse(
     weights = np.zeros(first.shape[:2], np.float32)
     for k in range(len(stack)):
         image = alignment.warp(stack.slices[k], k)
-        weight = _sharpness(_luma(image)) + FLOOR
+        weight = _sharpness(to_luma(image)) + FLOOR
         weight = weight**SHARPNESS_POWER * np.float32(1e9)  # flat ground stays within float32's range
         weight *= np.exp(-(((depth.index - np.float32(k)) / np.float32(REACH)) ** 2))
         if k != alignment.reference:

@@ -93,6 +93,9 @@ def align(
     return ordered, align_stack(ordered, method, reference=reference, progress=progress)
 
 
+_align = align  # `predict` has an argument of that name
+
+
 def _usable(stack: FocalStack, alignment: Alignment, poor: Poor) -> list[int]:
     """Indices to work with; says what does not fit."""
     strangers = [k for k, flag in enumerate(alignment.flags) if flag == "poor" and k != alignment.reference]
@@ -143,7 +146,7 @@ def predict(
     config = load_recipe("weights", model, DepthConfig)
     seconds: dict[str, float] = {}
     with _timed(seconds, "align"):
-        ordered, alignment = _align(stack, align, reference, progress)
+        ordered, alignment = _align(stack, method=align, reference=reference, progress=progress)
     used = _usable(ordered, alignment, poor)
     part, part_alignment = ordered, alignment
     if len(used) < len(ordered):
@@ -155,12 +158,6 @@ def predict(
         with _timed(seconds, "fuse"):
             picture = fusion.fuse(part, part_alignment, depth, progress=progress)
     return Prediction(depth, picture, alignment, ordered, used, seconds, model)
-
-
-def _align(
-    stack: FocalStack, method: Method, reference: str | int, progress: Progress | None
-) -> tuple[FocalStack, Alignment]:
-    return align(stack, method=method, reference=reference, progress=progress)
 
 
 def fuse(

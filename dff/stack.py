@@ -35,6 +35,17 @@ def to_float(image: np.ndarray) -> np.ndarray:
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
+def to_luma(image: np.ndarray) -> np.ndarray:
+    """(H,W) or (H,W,3) RGB, uint8, uint16 or float -> (H,W) float32 in [0,1] (Rec. 601 weights)."""
+    import cv2
+
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if image.dtype.kind == "f":
+        return image.astype(np.float32, copy=False)
+    return image.astype(np.float32) * np.float32(1 / np.iinfo(image.dtype).max)
+
+
 def _as_slices(images: Any) -> Sequence[np.ndarray]:
     """Accept (N,3,H,W) arrays or tensors, or a sequence of (H,W) or (H,W,3) slices (kept as it is)."""
     if hasattr(images, "detach"):

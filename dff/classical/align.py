@@ -24,6 +24,7 @@ MIN_CORRELATION = 0.5  # below it two neighbouring slices do not show the same s
 MAX_STEP_ZOOM = 0.15  # between neighbours; more is a failure, not breathing
 MAX_STEP_SHIFT = 0.2  # of the picture's longest side
 JUMP_PX_SHARE = 0.004  # of the longest side: a motion this far off its neighbours' course is a hiccup
+FAR_TRUST = 0.1  # of a pair far apart in focus: what blur does to it is the same error all over the picture
 SYMMETRIC_UP_TO = 20  # slices; in longer stacks neighbours differ too little for it to matter
 ROTATION_PX = 0.2  # rotation is fitted only if it moves a corner by more than this, in work px ...
 ROTATION_SIGMAS = 2.0  # ... and by this many of its own standard deviations
@@ -198,7 +199,8 @@ def _refine(
             continue
         change = motion.to_coefficients(motion.compose(motion.invert(chained), pair.matrix), rows, size)
         known = np.linalg.pinv(chain.covariance[k])
-        gain = np.linalg.solve(known + pair.information, pair.information)
+        direct = FAR_TRUST * pair.information
+        gain = np.linalg.solve(known + direct, direct)
         chain.matrices[k] = motion.compose(chained, motion.from_coefficients(gain @ change, rows, size))
     return residual
 
@@ -256,7 +258,7 @@ def _flag_jumps(matrices: np.ndarray, flags: Sequence[str], size: tuple[int, int
         middle = 0.5 * (matrices[good[i - 1]] + matrices[good[i + 1]])
         off[i] = motion.corners_moved(matrices[good[i]], middle, size)
     inner = np.arange(1, len(good) - 1)
-    for i in inner:
+    for i in range(1, len(good) - 1):
         # A hiccup throws its two neighbours off as well: the usual course is that of the others.
         others = off[inner[np.abs(inner - i) > 1]]
         if len(others) < 2:

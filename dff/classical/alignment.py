@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,4 +117,8 @@ def resolve_reference(reference: str | int, matrices: np.ndarray, flags: Sequenc
         ) from None
     if not 0 <= index < count:
         raise ValueError(f"reference {index}: the stack has slices 0 to {count - 1}")
+    if flags[index] == "poor":
+        warnings.warn(
+            f"reference {reference}: this slice does not fit its neighbours; choose another", stacklevel=2
+        )
     return index

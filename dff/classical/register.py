@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from dff.classical import motion
+from dff.stack import to_luma
 
 WORK_SIZE = 256, 512  # longest side [px] of the finest level: a third of the slice's, within these
 COARSEST = 40  # shortest side [px] of the coarsest level
@@ -30,6 +31,7 @@ EQUAL_BONUS = 0.95  # a different blur must explain the pair at least 5 % better
 CAUCHY_SCALE = 3.0  # in standard deviations of the residual where the picture has texture
 TEXTURED = 0.75  # quantile of the gradient above which that deviation is read
 MAX_STEP_PX = 2.0
+CONVERGED_PX = 0.02  # a step this small ends the iteration
 PRIOR_SHARE = 0.03  # motions are expected within this share of the picture's size ...
 PRIOR_WEIGHT = 100.0  # ... residuals of neighbouring pixels being correlated over about that many
 
@@ -97,11 +99,8 @@ def work_picture(image: np.ndarray, scale: float, gamma: float) -> WorkPicture:
     if scale < 1:
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    full = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}.get(image.dtype, 1.0)
-    linear = image.astype(np.float32) / np.float32(full)
-    return WorkPicture(np.power(linear, np.float32(gamma)) if gamma != 1 else linear, scale)
+    luma = to_luma(image)
+    return WorkPicture(np.power(luma, np.float32(gamma)) if gamma != 1 else luma, scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +224,7 @@ class _Matcher:
             matrix = motion.compose(matrix, motion.from_coefficients(step[:n_rows], self.rows, size))
             self.gain += float(step[n_rows])
             self.offset += float(step[n_rows + 1])
-            if largest < 0.01 and step_index >= max(equalise_at, default=0):
+            if largest < CONVERGED_PX and step_index >= max(equalise_at, default=0):
                 break
         left_over = _local_motion_px(residual, gradient_x, gradient_y, seen)
         return PairMotion(matrix, information, _correlation(template, target, seen), left_over)
@@ -248,9 +247,10 @@ def _marginal(hessian: np.ndarray, n_rows: int) -> np.ndarray:
 
 def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
     total = max(1.0, float(weight.sum()))
-    da = (a - (a * weight).sum() / total) * weight
-    db = (b - (b * weight).sum() / total) * weight
-    return float((da * db).sum() / np.sqrt((da * da).sum() * (db * db).sum() + 1e-20))
+    da = (a - float((a * weight).sum(dtype=np.float64)) / total) * weight
+    db = (b - float((b * weight).sum(dtype=np.float64)) / total) * weight
+    rounding = total * 1e-12  # plain pictures differ from their mean by float32's rounding alone
+    return float((da * db).sum() / np.sqrt(((da * da).sum() + rounding) * ((db * db).sum() + rounding)))
 
 
 def _local_motion_px(r: np.ndarray, gx: np.ndarray, gy: np.ndarray, seen: np.ndarray) -> float:

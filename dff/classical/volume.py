@@ -13,7 +13,7 @@ import numpy as np
 from dff.classical import motion
 from dff.classical.alignment import Alignment
 from dff.classical.focus_measure import focus_measure
-from dff.stack import FocalStack
+from dff.stack import FocalStack, to_luma
 
 Progress = Callable[[str, int, int], None]
 
@@ -75,8 +75,7 @@ def reduced_luma(image: np.ndarray, factor: int) -> np.ndarray:
         height, width = image.shape[0] // factor * factor, image.shape[1] // factor * factor
         size = (width // factor, height // factor)
         image = cv2.resize(image[:height, :width], size, interpolation=cv2.INTER_AREA)
-    full = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}.get(image.dtype, 1.0)
-    return image.astype(np.float32) * np.float32(1 / full)
+    return to_luma(image)
 
 
 def contrast_confidence(curves: np.ndarray, config: VolumeConfig, passes: int = 0) -> np.ndarray:
@@ -113,7 +112,7 @@ def focus_volume(
         scales.append(((scales[-1][0] + 1) // 2, (scales[-1][1] + 1) // 2))
     energy = [np.empty((count, *scale), np.float32) for scale in scales]
     best, guide = np.full(shape, -1, np.float32), np.zeros(shape, np.float32)
-    seen = np.zeros(shape, np.uint8)
+    seen = np.zeros(shape, np.uint16)
     brightness = 0.0
     for k in range(count):
         luma = (reduced_luma(stack.slices[k], measure_factor) - black) * np.float32(1 / (white - black))

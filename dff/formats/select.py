@@ -67,7 +67,10 @@ def _left_out(others: Sequence[Path], where: str) -> None:
         names = ", ".join(p.name for p in others[:5]) + (
             f" and {len(others) - 5} more" if len(others) > 5 else ""
         )
-        warnings.warn(f"{where}: left out, not of the numbered series (--all-pictures takes them): {names}", stacklevel=2)
+        warnings.warn(
+            f"{where}: left out, not of the numbered series (--all-pictures takes them): {names}",
+            stacklevel=2,
+        )
 
 
 def folder_slices(folder: Path, *, series: bool = True, quiet: bool = False) -> list[Path]:
