@@ -97,11 +97,16 @@ def test_black_and_white_stay(value):
 
 def test_long_stack_far_from_the_reference():
     """Weights of slices far from the depth vanish in float32; something must be left."""
-    slices = [np.full(SIZE, k, np.uint8) for k in range(60)]
+    slices = [np.full(SIZE, 100 + k, np.uint8) for k in range(60)]
     stack = FocalStack(slices)
     depth = DepthMap(np.full(SIZE, 55.0), np.ones(SIZE), np.ones(SIZE, bool), np.arange(60.0))
-    out = fuse(stack, align_stack(stack, "none", reference="first"), depth)
-    assert (np.abs(out.astype(int) - 55) <= 2).all()
+    alignment = align_stack(stack, "none", reference="first")
+    out = fuse(stack, alignment, depth)
+    assert (np.abs(out.astype(int) - 155) <= 2).all()
+    alignment.matrices[1:, 0, 2] = 40  # the last 40 columns are in the reference alone
+    out = fuse(stack, alignment, depth)
+    assert (out[:, -40:] == 100).all()
+    assert (np.abs(out[:, :-40].astype(int) - 155) <= 2).all()
 
 
 def test_in_the_reference_frame():

@@ -2,6 +2,7 @@ import json
 import warnings
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -107,6 +108,17 @@ def test_large_slices_are_aligned_on_reduced_pictures(simulated):
         motion.corners_moved(a, b, config.size) for a, b in zip(found.matrices, known.matrices, strict=True)
     )
     assert worst < 0.2
+
+
+def test_what_is_left_over_is_told_in_pixels_of_the_slice():
+    """The second slice wobbles by up to 4 px, which no zoom, shift and rotation can express."""
+    random = np.random.default_rng(0)
+    layers = [cv2.GaussianBlur(random.normal(size=(600, 800)), (0, 0), sigma) for sigma in (4, 8, 16)]
+    picture = np.clip(0.5 + 0.1 * sum(layer / layer.std() for layer in layers), 0, 1).astype(np.float32)
+    y, x = np.mgrid[:600, :800].astype(np.float32)
+    wobble = 4 * np.sin(2 * np.pi * y / 300)
+    found = align_stack(FocalStack([picture, cv2.remap(picture, x + wobble, y, cv2.INTER_LINEAR)]))
+    assert np.nanmax(found.residual_px) == pytest.approx(np.median(np.abs(wobble)), rel=0.35)
 
 
 def test_one_stack_one_answer(simulated):

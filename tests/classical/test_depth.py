@@ -114,12 +114,12 @@ def test_pixel_types_agree(surface, change):
 
 def test_exposure_that_drifts_does_not_move_the_depth(surface):
     known = surface(slope(), FOCUS)
-    gains = 1 + 0.08 * np.array([1, -1, 0, 1, -1, 1, 0])
+    gains = 1 + 0.2 * np.array([1, -1, 0, 1, -1, 1, 0])
     slices = [
         np.clip(picture * gain, 0, 255).astype(np.uint8)
         for picture, gain in zip(known.stack.slices, gains, strict=True)
     ]
-    assert error(find(FocalStack(slices, FOCUS)), known.dioptre) < 0.03 * SWEEP
+    assert error(find(FocalStack(slices, FOCUS)), known.dioptre) < 0.025 * SWEEP
 
 
 def test_moved_slices_once_aligned(surface):
