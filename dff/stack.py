@@ -46,12 +46,21 @@ def to_luma(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32) * np.float32(1 / np.iinfo(image.dtype).max)
 
 
+def _plain(image: Any) -> np.ndarray:
+    """Floats as float32, the one kind OpenCV handles throughout; integers as they are."""
+    image = np.asarray(image)
+    return image.astype(np.float32, copy=False) if image.dtype.kind == "f" else image
+
+
 def _as_slices(images: Any) -> Sequence[np.ndarray]:
     """Accept (N,3,H,W) arrays or tensors, or a sequence of (H,W) or (H,W,3) slices (kept as it is)."""
     if hasattr(images, "detach"):
         images = images.detach().cpu().numpy()
+    if isinstance(images, (list, tuple)):
+        return [_plain(image) for image in images]
     if not isinstance(images, np.ndarray):
         return images
+    images = _plain(images)
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(
             f"FocalStack: images of shape {images.shape}; give (N,3,H,W), or a list of (H,W,3) slices"
@@ -74,7 +83,11 @@ def _check_slices(slices: Sequence[np.ndarray], names: Sequence[str]) -> None:
                 f"{names[k]}: {image.shape[1]}x{image.shape[0]} px, but {names[0]} is "
                 f"{first.shape[1]}x{first.shape[0]}; all slices must be of one size"
             )
-        if image.dtype not in (np.uint8, np.uint16):
+        if image.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ValueError(
+                f"{names[k]}: slices of type {image.dtype}; give uint8, uint16 or float in [0,1]"
+            )
+        if image.dtype == np.float32:
             low, high = float(np.min(image)), float(np.max(image))
             if not (math.isfinite(low) and math.isfinite(high)):
                 raise ValueError(f"{names[k]}: the slice holds NaN or infinity")

@@ -58,7 +58,7 @@ class TestFocalStack:
             assert np.array_equal(stack.images, array)
         assert np.array_equal(FocalStack(array[:, :1]).images[:, 2], array[:, 0])
 
-    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
     def test_keeps_the_bit_depth_and_reads_as_float(self, dtype: type) -> None:
         stack = FocalStack(pictures(dtype=dtype))
         assert stack.slices[0].dtype == dtype
@@ -214,3 +214,15 @@ class TestDepthMap:
             DepthMap(np.zeros(3), np.zeros(3), np.zeros(3), [0, 1])
         with pytest.raises(ValueError, match="unit 'feet'; choose from dioptre, um, index"):
             depth_map([[0]], [0, 1], "feet")
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_other_floats_become_float32(kind):
+    slices = [np.random.default_rng(k).random((8, 9, 3)).astype(kind) for k in range(2)]
+    assert FocalStack(slices).slices[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", [np.int32, bool])
+def test_other_integers_are_refused(kind):
+    with pytest.raises(ValueError, match="uint8, uint16 or float"):
+        FocalStack([np.zeros((8, 9), kind), np.ones((8, 9), kind)])

@@ -12,7 +12,8 @@ import numpy as np
 
 from dff.classical import motion, register
 from dff.classical.alignment import Alignment, resolve_reference
-from dff.classical.register import PairMotion, WorkPicture
+from dff.classical.pyramid import WorkPicture, work_picture, work_scale
+from dff.classical.register import PairMotion
 from dff.stack import FocalStack
 
 Method = Literal["auto", "metadata", "ecc", "direct", "none"]
@@ -142,6 +143,7 @@ def _link(
             if _fits(pair, start, size):
                 chain.matrices[k] = motion.compose(pair.matrix, chain.matrices[last])
                 chain.covariance[k] = chain.covariance[last] + np.linalg.pinv(pair.information)
+                pictures[last].forget()
                 last = k
             else:
                 chain.poor.add(k)
@@ -153,9 +155,9 @@ def _link(
 
 def _needs_rotation(pictures: Sequence[WorkPicture], predicted: Sequence[np.ndarray]) -> bool:
     """Whether the camera turned: rotation between neighbours, on small pictures, beyond what noise makes."""
-    small = [register.WorkPicture(p.levels[min(1, len(p.levels) - 1)].image, p.scale) for p in pictures]
+    small = [WorkPicture(p.levels[min(1, len(p.levels) - 1)].image, p.scale) for p in pictures]
     corner = motion.corner_distance((pictures[0].finest.shape[0], pictures[0].finest.shape[1]))
-    picked = np.unique(np.linspace(0, len(small) - 2, min(len(small) - 1, 8)).astype(int))
+    picked = np.unique(np.linspace(0, len(small) - 2, min(len(small) - 1, 4)).astype(int))
     turned = []
     for k in picked:
         start = motion.compose(predicted[k + 1], motion.invert(predicted[k]))
@@ -215,11 +217,11 @@ def _direct(stack: FocalStack, reference: str | int, progress: Progress | None) 
         if progress is not None:
             progress("align", min(done, total), total)
 
-    scale = register.work_scale(size)
+    scale = work_scale(size)
     gamma = 1.0 if stack.slices[0].dtype == np.uint16 and stack.slices[0].ndim == 2 else DISPLAY_GAMMA
     pictures = []
     for k in range(count):
-        pictures.append(register.work_picture(stack.slices[k], scale, gamma))
+        pictures.append(work_picture(stack.slices[k], scale, gamma))
         tick()
     metadata = metadata_matrices(stack)
     predicted = (

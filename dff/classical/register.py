@@ -14,17 +14,15 @@ Per pair a gain and an offset of brightness are solved along.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from dff.classical import motion
-from dff.stack import to_luma
+from dff.classical.pyramid import Level, WorkPicture
 
-WORK_SIZE = 256, 512  # longest side [px] of the finest level: a third of the slice's, within these
-COARSEST = 40  # shortest side [px] of the coarsest level
 LADDER = (0.7, 1.6, 3.2)  # Gaussian sigmas [px] to equalise with; the first is the common smoothing
 FAR_LADDER = (0.7, 1.8, 4.0)  # for slices further apart in focus
 EQUAL_BONUS = 0.95  # a different blur must explain the pair at least 5 % better
@@ -41,68 +39,6 @@ def _basis(rows: tuple[str, ...], size: tuple[int, int]) -> list[tuple[np.ndarra
     return motion.basis(rows, size)
 
 
-class Level:
-    """One pyramid level of one picture: its blurred versions and their gradients, made when asked for."""
-
-    def __init__(self, image: np.ndarray) -> None:
-        self.image = image
-        self._blurred: dict[float, np.ndarray] = {}
-        self._gradient: dict[float, tuple[np.ndarray, np.ndarray]] = {}
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.image.shape[0], self.image.shape[1]
-
-    def blurred(self, sigma: float) -> np.ndarray:
-        if sigma not in self._blurred:
-            self._blurred[sigma] = cv2.GaussianBlur(self.image, (0, 0), sigma)
-        return self._blurred[sigma]
-
-    def gradient(self, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-        if sigma not in self._gradient:
-            source = self.blurred(sigma)
-            self._gradient[sigma] = (
-                cv2.Scharr(source, cv2.CV_32F, 1, 0, scale=1 / 32),
-                cv2.Scharr(source, cv2.CV_32F, 0, 1, scale=1 / 32),
-            )
-        return self._gradient[sigma]
-
-
-@dataclass(eq=False)
-class WorkPicture:
-    """Linear-light luminance of one slice, reduced to ``scale``; finest level first."""
-
-    finest: np.ndarray
-    scale: float
-    levels: list[Level] = field(init=False)
-
-    def __post_init__(self) -> None:
-        images = [self.finest]
-        while min(images[-1].shape) >= 2 * COARSEST:
-            images.append(cv2.pyrDown(images[-1]))
-        self.levels = [Level(image) for image in images]
-
-    @cached_property
-    def thumbnail(self) -> np.ndarray:
-        """The coarsest level of at least 2 x `COARSEST`, for a first guess of the shift."""
-        return self.levels[max(0, len(self.levels) - 2)].image
-
-
-def work_scale(size: tuple[int, int]) -> float:
-    """Scale from a (height, width) slice to the finest level."""
-    longest = max(size)
-    return min(1.0, min(max(longest / 3, WORK_SIZE[0]), WORK_SIZE[1]) / longest)
-
-
-def work_picture(image: np.ndarray, scale: float, gamma: float) -> WorkPicture:
-    """Luminance of an (H,W[,3]) slice at ``scale``, in linear light, float32."""
-    if scale < 1:
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    luma = to_luma(image)
-    return WorkPicture(np.power(luma, np.float32(gamma)) if gamma != 1 else luma, scale)
-
-
 @dataclass(frozen=True, eq=False)
 class PairMotion:
     """Motion from a template to another picture, in px of the finest level.
@@ -111,7 +47,8 @@ class PairMotion:
         matrix: (2,3) template pixel -> pixel of the other picture.
         information: inverse covariance of the row coefficients [1/px^2].
         correlation: correlation of the two pictures once aligned and equalised, -1..1.
-        residual_px: median local motion left over where there is texture, px of the finest level.
+        residual_px: median local motion left over where there is texture, px of the finest level; NaN
+            where it was not measured.
     """
 
     matrix: np.ndarray
@@ -187,8 +124,10 @@ class _Matcher:
             np.copyto(target, targets[j], where=self.choice == len(self.ladder) - 1 + j)
         return template, gradient_x, gradient_y, target
 
-    def run(self, matrix: np.ndarray, iterations: int, equalise_at: Sequence[int]) -> PairMotion:
-        """Refine ``matrix`` (2,3) on this level."""
+    def run(
+        self, matrix: np.ndarray, iterations: int, equalise_at: Sequence[int], *, measured: bool = False
+    ) -> PairMotion:
+        """Refine ``matrix`` (2,3) on this level; ``measured``: look for the motion that is left over."""
         size, n_rows = self.template.size, len(self.rows)
         sigmas = self.ladder if equalise_at else self.ladder[:1]
         prior = 1 / (PRIOR_SHARE * max(size)) ** 2
@@ -226,7 +165,9 @@ class _Matcher:
             self.offset += float(step[n_rows + 1])
             if largest < CONVERGED_PX and step_index >= max(equalise_at, default=0):
                 break
-        left_over = _local_motion_px(residual, gradient_x, gradient_y, seen)
+        left_over = float("nan")
+        if measured:
+            left_over = _local_motion_px(residual, gradient_x, gradient_y, seen)
         return PairMotion(matrix, information, _correlation(template, target, seen), left_over)
 
 
@@ -316,4 +257,4 @@ def refine_pair(
     """Refine a known motion on the finest level; ``far``: slices that may differ much in blur."""
     ladder, box = (FAR_LADDER, 7) if far else (LADDER, 5)
     matcher = _Matcher(template.levels[0], other.levels[0], rows, ladder, box)
-    return matcher.run(start, 3, (0,))
+    return matcher.run(start, 3, (0,), measured=far)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dff.classical import motion, register
-from dff.classical.register import WorkPicture
+from dff.classical.pyramid import WorkPicture, work_picture, work_scale
 
 SIZE = (150, 200)
 POSE = motion.about_centre(1.02, 0.01, (2.3, -1.6), SIZE)
@@ -39,10 +39,12 @@ def error(found, truth):
 
 
 def test_finds_zoom_shift_and_rotation():
-    found = register.register_pair(*pair(POSE), motion.ROWS)
+    template, other = pair(POSE)
+    found = register.register_pair(template, other, motion.ROWS)
     assert error(found, POSE) < 0.05
     assert found.correlation > 0.98
-    assert found.residual_px < 0.1
+    refined = register.refine_pair(template, other, motion.ROWS, found.matrix, far=True)
+    assert refined.residual_px < 0.1
 
 
 def test_equal_pictures_do_not_move():
@@ -105,7 +107,7 @@ def test_plain_pictures_give_finite_answers(value):
     ("size", "longest"), [((100, 150), 150), ((300, 200), 256), ((900, 1200), 400), ((3000, 4000), 512)]
 )
 def test_work_scale(size, longest):
-    assert register.work_scale(size) * max(size) == pytest.approx(longest)
+    assert work_scale(size) * max(size) == pytest.approx(longest)
 
 
 def test_work_picture_is_linear_light():
@@ -117,11 +119,11 @@ def test_work_picture_is_linear_light():
         grey.astype(np.uint16) * 257,
         grey.astype(np.float32) / 255,
     ):
-        picture = register.work_picture(image, 0.5, 2.2)
+        picture = work_picture(image, 0.5, 2.2)
         assert picture.finest.shape == (20, 30)
         assert picture.finest.dtype == np.float32
         assert np.allclose(picture.finest, linear, atol=1e-3)
-    assert np.allclose(register.work_picture(grey, 1.0, 1.0).finest, 128 / 255)
+    assert np.allclose(work_picture(grey, 1.0, 1.0).finest, 128 / 255)
 
 
 def test_pyramid_ends_before_it_is_too_small():
