@@ -132,6 +132,8 @@ class _Matcher:
         sigmas = self.ladder if equalise_at else self.ladder[:1]
         prior = 1 / (PRIOR_SHARE * max(size)) ** 2
         information = np.zeros((n_rows, n_rows))
+        jacobian = np.full((n_rows + 2, *size), -1, np.float32)  # rows, gain, offset
+        weighted, spare = np.empty_like(jacobian), np.empty(size, np.float32)
         for step_index in range(iterations):
             targets = [motion.warp(self.other.blurred(s), matrix, linear=True) for s in sigmas]
             if step_index == 0:
@@ -143,12 +145,15 @@ class _Matcher:
             residual = target - np.float32(self.gain) * template - np.float32(self.offset)
             deviation = _textured_deviation(residual, gradient_x, gradient_y, seen)
             weight = seen / (1 + (residual / (CAUCHY_SCALE * deviation)) ** 2)
-            columns = [gradient_x * bx + gradient_y * by for bx, by in self.basis]
-            columns += [-template, np.full_like(template, -1)]
-            jacobian = np.stack([column.ravel() for column in columns])
-            weighted = jacobian * weight.ravel()
-            hessian = (weighted @ jacobian.T).astype(np.float64)
-            slope = (weighted @ residual.ravel()).astype(np.float64)
+            for row, (along_x, along_y) in enumerate(self.basis):
+                np.multiply(gradient_x, along_x, out=jacobian[row])
+                np.multiply(gradient_y, along_y, out=spare)
+                jacobian[row] += spare
+            np.negative(template, out=jacobian[n_rows])
+            np.multiply(jacobian, weight, out=weighted)
+            flat = weighted.reshape(n_rows + 2, -1)
+            hessian = (flat @ jacobian.reshape(n_rows + 2, -1).T).astype(np.float64)
+            slope = (flat @ residual.ravel()).astype(np.float64)
             information = _marginal(hessian, n_rows) / (deviation**2 * PRIOR_WEIGHT)
 
             so_far = motion.to_coefficients(matrix, self.rows, size)
