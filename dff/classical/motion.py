@@ -124,8 +124,9 @@ def inside(matrix: np.ndarray, size: tuple[int, int], margin: float = 0.0) -> np
     """(H,W) bool: the sampled position lies in the picture, ``margin`` px from its edge."""
     height, width = size
     x, y = np.arange(width)[None, :], np.arange(height)[:, None]
-    at_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
-    at_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
-    return np.asarray(
-        (at_x >= margin) & (at_x <= width - 1 - margin) & (at_y >= margin) & (at_y <= height - 1 - margin)
-    )
+    # Without rotation each coordinate depends on one axis only: rows and columns, not pixels, are tested.
+    at_x = matrix[0, 0] * x + matrix[0, 2] + (matrix[0, 1] * y if matrix[0, 1] else 0)
+    at_y = matrix[1, 1] * y + matrix[1, 2] + (matrix[1, 0] * x if matrix[1, 0] else 0)
+    in_x = (at_x >= margin) & (at_x <= width - 1 - margin)
+    in_y = (at_y >= margin) & (at_y <= height - 1 - margin)
+    return np.asarray(in_x & in_y)
