@@ -78,6 +78,8 @@ def work_scale(size: tuple[int, int]) -> float:
 
 def work_picture(image: np.ndarray, scale: float, gamma: float) -> WorkPicture:
     """Luminance of an (H,W[,3]) slice at ``scale``, in linear light, float32."""
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # first: one channel is quicker to reduce than three
     if scale < 1:
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
