@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from dff.stack import DepthMap, FocalStack, to_luma
+from dff.stack import DepthMap, FocalStack, Progress, to_luma
 
 if TYPE_CHECKING:
     from dff.classical.alignment import Alignment
-
-Progress = Callable[[str, int, int], None]
 
 REACH = 1.2  # slices from the depth at which a slice's weight has fallen to 1/e
 SHARPNESS_POWER = 10  # how strongly the sharper of two neighbouring slices is preferred

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,12 +14,10 @@ import numpy as np
 from dff import fusion
 from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
-from dff.classical.depth import DepthConfig, depth_from_focus
+from dff.classical.depth import DepthConfig, StepSink, depth_from_focus
 from dff.recipes import load_recipe
-from dff.stack import UNIT_WORDS, DepthMap, FocalStack
+from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
 
-Progress = Callable[[str, int, int], None]
-StepSink = Callable[[str, np.ndarray], None]
 Poor = Literal["keep", "drop"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 Unit = Literal["dioptre", "um", "index"]
+Progress = Callable[[str, int, int], None]
+"""Told (stage, done, total) by whatever walks over the slices."""
+
 UNIT_WORDS: dict[Unit, str] = {
     "dioptre": "dioptres (1/m)",
     "um": "micrometres of stage height",

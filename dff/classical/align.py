@@ -14,11 +14,10 @@ from dff.classical import motion, register
 from dff.classical.alignment import Alignment, resolve_reference
 from dff.classical.pyramid import WorkPicture, work_picture, work_scale
 from dff.classical.register import PairMotion
-from dff.stack import FocalStack
+from dff.stack import FocalStack, Progress
 
 Method = Literal["auto", "metadata", "ecc", "direct", "none"]
 METHODS: tuple[Method, ...] = ("auto", "metadata", "ecc", "direct", "none")
-Progress = Callable[[str, int, int], None]
 
 DISPLAY_GAMMA = 2.2
 MIN_CORRELATION = 0.5  # below it two neighbouring slices do not show the same scene

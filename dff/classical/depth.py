@@ -13,13 +13,12 @@ from dff.classical.alignment import Alignment
 from dff.classical.regularise import GuidedFilter, edge_weights, fill, total_variation
 from dff.classical.volume import (
     FocusVolume,
-    Progress,
     VolumeConfig,
     contrast_confidence,
     focus_volume,
     reduced_luma,
 )
-from dff.stack import DepthMap, FocalStack
+from dff.stack import DepthMap, FocalStack, Progress
 
 StepSink = Callable[[str, np.ndarray], None]
 

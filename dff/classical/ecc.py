@@ -6,13 +6,11 @@ and offset of brightness. It knows nothing of defocus: a change of blur between 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 
 from dff.classical import motion
-from dff.stack import FocalStack
+from dff.stack import FocalStack, Progress, to_luma
 
 ITERATIONS = 50
 EPSILON = 1e-4  # smallest gain of correlation that goes on
@@ -21,12 +19,11 @@ SMOOTHING = 5  # px, side of the Gaussian window that both pictures are smoothed
 
 def _grey(image: np.ndarray, scale: float) -> np.ndarray:
     """(H,W) float32 in [0,1] of a slice, reduced by ``scale``."""
-    full = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(image.dtype, 1)
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale != 1:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return image.astype(np.float32) * np.float32(1 / full)
+    return to_luma(image)
 
 
 def _step(template: np.ndarray, other: np.ndarray) -> np.ndarray | None:
@@ -48,7 +45,7 @@ def ecc_chain(
     reference: int,
     *,
     scale: float = 0.5,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[np.ndarray, list[int]]:
     """Affine motion of every slice against the reference, neighbour by neighbour.
 

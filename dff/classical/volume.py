@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -13,9 +12,7 @@ import numpy as np
 from dff.classical import motion
 from dff.classical.alignment import Alignment
 from dff.classical.focus_measure import focus_measure
-from dff.stack import FocalStack, to_luma
-
-Progress = Callable[[str, int, int], None]
+from dff.stack import FocalStack, Progress, to_luma
 
 WORK_PIXELS = 400_000  # depth is solved at about this size and brought up along the picture's edges
 NOISE_QUANTILE = 0.4  # the least energy of this share of the pixels is taken for noise

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dff.commands.options import Reading
-from dff.formats.read import read_stack
-from dff.formats.select import resolve
-from dff.formats.stack_toml import read_stack_toml
+from dff.formats.read import read_stack, slice_files
 from dff.stack import FocalStack
 
 
@@ -23,12 +21,7 @@ def stack_files(options: Reading) -> list[Path]:
     Raises:
         FileNotFoundError, ValueError: as `read_stack`.
     """
-    source = _given(options)
-    folder = Path(source[0]).expanduser() if len(source) == 1 else None
-    toml = read_stack_toml(folder) if folder and folder.is_dir() else None
-    files = list(toml.files) if toml and toml.files else []
-    if not files:
-        files = resolve(source, series=not options.all_pictures)
+    files, _, _ = slice_files(_given(options), series=not options.all_pictures)
     return files + [path for path in {file.parent / "stack.toml" for file in files} if path.is_file()]
 
 

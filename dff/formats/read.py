@@ -61,7 +61,7 @@ def read_stack(
     unit = check_unit(focus_unit)
     if every is not None and every < 1:
         raise ValueError(f"every={every}: give 1 for all frames, 2 for every other, ...")
-    files, folder, toml = _files(source, series)
+    files, folder, toml = slice_files(source, series)
     sources = _open(files, every, max_frames)
     container = len(sources) != len(files)
     if len(sources) < 2:
@@ -95,7 +95,7 @@ def read_stack(
     return stack
 
 
-def _files(source: Source, series: bool) -> tuple[list[Path], Path | None, StackToml | None]:
+def slice_files(source: Source, series: bool) -> tuple[list[Path], Path | None, StackToml | None]:
     """Slice files in order, their common folder, and the `stack.toml` there."""
     if not isinstance(source, (str, os.PathLike)) and len(source) == 1:
         source = source[0]
