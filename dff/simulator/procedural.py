@@ -1,218 +1,156 @@
-"""Random layered scenes: a background and objects of many shapes, textured, slanted, curved, some pale."""
+"""Random layered scenes, a batch at a time: a background and objects of many shapes, paints and surfaces."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from dff.simulator.draws import Draws
 from dff.simulator.layers import Layer, carve
-from dff.simulator.textures import TEXTURES, Draw, faded, pixel_grid, power_noise, texture, to_linear
+from dff.simulator.painting import Thing, painted
+from dff.simulator.photos import PhotoPack
+from dff.simulator.scene_config import SceneConfig
+from dff.simulator.scene_draw import OBJECTS_FROM, Scenes, draw_scenes, things_of
+from dff.simulator.shading import cast_shadow
+from dff.simulator.textures import pixel_grid
+
+SHADOW_STEP = 4  # shadows are soft: they are cast at a quarter of the resolution
+SHADOW_REACH = 0.3  # of the shorter side: how far the shadow of the nearest thing falls on the farthest
+CACHED_PX = 1 << 16  # a CPU works through so many pixels at once without leaving its cache
 
 
-@dataclass(frozen=True)
-class SceneConfig:
-    """What random scenes are made of. Pairs are (low, high), both possible.
+def _limits(
+    batch: int, far: Tensor | float, near: Tensor | float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """(B,) each, on the device, checked."""
+    low, high = (
+        torch.as_tensor(one, dtype=torch.float32, device=device).expand(batch).contiguous()
+        for one in (far, near)
+    )
+    if bool((low > high).any()):
+        raise ValueError("random_scenes: far must be at most near; both are dioptres (1/m)")
+    return low, high
+
+
+def _shades(scenes: Scenes, slots: list[int], alpha: Tensor, span: Tensor) -> Tensor:
+    """Soft shadows on the things in the slots, cast by the objects before them.
 
     Args:
-        objects: number of objects in front of the background.
-        shapes: names of `SHAPES` to draw from.
-        textures: names of `TEXTURES` to draw from; "photo" counts only when photographs are given.
-        object_size: largest extent of an object over the shorter side of the picture.
-        background_slant, object_slant: dioptre range over the frame (over the object) of the surface's
-            slope, as a share of the scene's dioptre range.
-        bumps: deviation of a surface from its plane, same share.
-        faded_share, fade: share of surfaces with low contrast, and their remaining contrast.
-        flat_share: share of objects without any texture.
+        slots: L of the scenes' slots, in order; the first is the background.
+        alpha: (L,B,H,W) outlines of the things in them.
+        span: (B,) dioptre range of the scenes.
+
+    Returns:
+        (L,B,H,W): 0 in the light, 1 in full shadow.
     """
+    height, width = alpha.shape[-2:]
+    surfaces = scenes.looks.surfaces.unflat(tuple(scenes.used.shape))
+    grounds = sum(slot < OBJECTS_FROM for slot in slots)
+    level, y, x = (one[:, slots[grounds:]] for one in (surfaces.level, surfaces.y, surfaces.x))
+    behind = surfaces[:, :OBJECTS_FROM].at(*(one[:, None].expand(-1, OBJECTS_FROM, -1) for one in (y, x)))
+    ground = torch.where(scenes.used[:, :OBJECTS_FROM, None], behind, -torch.inf).amax(1)
+    away = -scenes.lamp[:, None, :2] / scenes.lamp[:, None, 2:].clamp_min(0.4)
+    reach_px = SHADOW_REACH * min(height, width) / SHADOW_STEP
+    covers = F.avg_pool2d(alpha[grounds:], SHADOW_STEP, ceil_mode=True).transpose(0, 1)  # (B,O,h,w)
 
-    objects: tuple[int, int] = (3, 7)
-    shapes: tuple[str, ...] = ("ellipse", "box", "star", "blob", "bars", "wire", "fence")
-    textures: tuple[str, ...] = ("noise", "noise", "checks", "stripes", "dots", "glyphs", "photo", "photo")
-    object_size: tuple[float, float] = (0.2, 0.7)
-    background_slant: tuple[float, float] = (0.0, 0.9)
-    object_slant: tuple[float, float] = (0.0, 0.3)
-    bumps: float = 0.02
-    faded_share: float = 0.2
-    fade: tuple[float, float] = (0.05, 0.4)
-    flat_share: float = 0.05
+    def cast(cover: Tensor, gap: Tensor) -> Tensor:
+        far_px = reach_px * (gap / span[:, None].clamp_min(1e-9)).clamp(0, 1)
+        return cast_shadow(cover, away * far_px[..., None], 0.5 + 0.35 * far_px)
 
-    def __post_init__(self) -> None:
-        for name, known in (("shapes", tuple(SHAPES)), ("textures", TEXTURES)):
-            unknown = sorted(set(getattr(self, name)) - set(known))
-            if unknown or not getattr(self, name):
-                raise ValueError(
-                    f"SceneConfig: {name} {', '.join(unknown) or 'is empty'}; choose from {', '.join(known)}"
-                )
-        for name in ("objects", "object_size", "background_slant", "object_slant", "fade"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise ValueError(f"SceneConfig: {name} ({low}, {high}) must be 0 <= low <= high")
-        if self.object_size[0] <= 0 or self.fade[0] <= 0:
-            raise ValueError("SceneConfig: object_size and fade must be above 0")
-        for name in ("faded_share", "flat_share", "bumps"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"SceneConfig: {name} must lie in [0,1], got {getattr(self, name)}")
+    on_ground = 1 - (1 - cast(covers, level - ground)).prod(1)
+    falling = torch.zeros_like(on_ground)
+    on_objects = [falling]
+    for k in range(covers.shape[1] - 1, 0, -1):  # the light goes on from the nearest to the farthest
+        falling = 1 - (1 - falling) * (1 - covers[:, k])
+        falling = cast(falling[:, None], (level[:, k] - level[:, k - 1])[:, None])[:, 0]
+        on_objects.append(falling)
+    shades = torch.stack([on_ground] * grounds + on_objects[::-1])
+    return F.interpolate(shades, scale_factor=SHADOW_STEP, mode="bilinear")[..., :height, :width]
 
 
-# --- shapes: signed distance [px] (positive inside) on coordinates round the object, turned at random ------
+def _groups(things: list[Thing], device: torch.device) -> Iterator[list[Thing]]:
+    """Things of one tile size, as many as are worked on at once."""
+    for tile in sorted({one.tile for one in things}):
+        alike = [one for one in things if one.tile == tile]
+        most = max(1, CACHED_PX // (tile[0] * tile[1])) if device.type == "cpu" else len(alike)
+        for first in range(0, len(alike), most):
+            yield alike[first : first + most]
 
 
-def _ellipse(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    a, b = size / 2, size / 2 * draw.uniform(0.4, 1.0)
-    q = torch.sqrt((u / a) ** 2 + (v / b) ** 2).clamp_min(1e-6)
-    slope = torch.sqrt((u / a**2) ** 2 + (v / b**2) ** 2) / q
-    return (1 - q) / slope.clamp_min(1e-6)
+def _carved(layers: list[Layer]) -> list[Layer]:
+    """`carve`; on a CPU scene by scene, since each has smaller boxes than all together."""
+    if layers[0].alpha.device.type != "cpu":
+        return carve(layers)
+    scenes = [
+        carve([Layer(layer.colour[b], layer.alpha[b], layer.dioptre[b]) for layer in layers])
+        for b in range(layers[0].alpha.shape[0])
+    ]
+    return [
+        Layer(layer.colour, torch.stack([scene[slot].alpha for scene in scenes]), layer.dioptre)
+        for slot, layer in enumerate(layers)
+    ]
 
 
-def _box(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    a, b = size * 0.42, size * 0.42 * draw.uniform(0.3, 1.0)
-    corner = draw.uniform(0, 0.3) * b
-    out_u, out_v = u.abs() - (a - corner), v.abs() - (b - corner)
-    outside = torch.hypot(out_u.clamp_min(0), out_v.clamp_min(0))
-    return corner - outside - torch.maximum(out_u, out_v).clamp_max(0)
-
-
-def _star(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    """A closed curve whose radius is a short Fourier series: leaves, stars, pebbles."""
-    angle, distance = torch.atan2(v, u), torch.hypot(u, v)
-    radius, slope = torch.ones_like(angle), torch.zeros_like(angle)
-    for cycles in range(2, draw.integer(3, 7)):
-        height, phase = draw.uniform(0, 0.5 / cycles), draw.uniform(0, 2 * math.pi)
-        radius = radius + height * torch.cos(cycles * angle + phase)
-        slope = slope - height * cycles * torch.sin(cycles * angle + phase)
-    scale = 0.36 * size
-    return (scale * radius - distance) / torch.sqrt(1 + (slope / radius.clamp_min(0.2)) ** 2)
-
-
-def _blob(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    """Thresholded 1/f noise inside an ellipse: ragged, with holes and islands."""
-    slope = draw.uniform(1.4, 2.2)
-    noise = power_noise(draw, 1, u.shape[0], u.shape[1], slope, lowest_cycles=max(u.shape) / size)[0]
-    field = noise + 1.5 - 3 * torch.hypot(u, v) / (size / 2)
-    return field / torch.hypot(*torch.gradient(field)).clamp_min(0.02)
-
-
-def _bars(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    count = draw.integer(2, 6)
-    width = draw.log_uniform(1.2, max(2.0, 0.35 * size / count))
-    inside = torch.full_like(u, -math.inf)
-    for i in range(count):
-        middle = (i + 0.5) / count * size - size / 2 + draw.uniform(-0.1, 0.1) * size / count
-        length = size * draw.uniform(0.6, 1.0)
-        inside = torch.maximum(inside, torch.minimum(width / 2 - (u - middle).abs(), length / 2 - v.abs()))
-    return inside
-
-
-def _wire(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    swing, cycles = draw.uniform(0.02, 0.25) * size, draw.uniform(0.5, 2.0) / size
-    phase, width = draw.uniform(0, 2 * math.pi), draw.log_uniform(1.2, 7)
-    angle = 2 * math.pi * cycles * u + phase
-    slope = 2 * math.pi * cycles * swing * torch.cos(angle)
-    beside = (v - swing * torch.sin(angle)).abs() / torch.sqrt(1 + slope**2)
-    return torch.minimum(width / 2 - beside, size - u.abs())  # twice as long as other objects: often across
-
-
-def _fence(draw: Draw, u: Tensor, v: Tensor, size: float) -> Tensor:
-    period = draw.log_uniform(8, max(9.0, size / 3))
-    width = draw.uniform(0.12, 0.3) * period
-
-    def rails(axis: Tensor) -> Tensor:
-        return width / 2 - (torch.remainder(axis, period) - period / 2).abs()
-
-    inside = torch.maximum(rails(u), rails(v))
-    return torch.minimum(inside, size / 2 - torch.maximum(u.abs(), v.abs()))
-
-
-SHAPES: dict[str, Callable[[Draw, Tensor, Tensor, float], Tensor]] = {
-    "ellipse": _ellipse,
-    "box": _box,
-    "star": _star,
-    "blob": _blob,
-    "bars": _bars,
-    "wire": _wire,
-    "fence": _fence,
-}
-
-
-# --- surfaces --------------------------------------------------------------------------------------------
-
-
-def _surface(
-    draw: Draw, y: Tensor, x: Tensor, middle: float, rise: float, bump: float, limits: tuple[float, float]
-) -> Tensor:
-    """Dioptre map: a plane that rises by ``rise`` over the unit disc of (y, x), with bumps, in ``limits``."""
-    angle = draw.uniform(0, 2 * math.pi)
-    room = min(middle - limits[0], limits[1] - middle)
-    half = min(rise / 2, room)
-    bump = min(bump, room - half)
-    plane = middle + half * (x * math.cos(angle) + y * math.sin(angle))
-    wave = torch.sin(draw.uniform(1, 3) * x + draw.uniform(0, 6)) * torch.sin(
-        draw.uniform(1, 3) * y + draw.uniform(0, 6)
-    )
-    return (plane + bump * wave).clamp(*limits)
-
-
-def _paint(
-    draw: Draw, config: SceneConfig, height: int, width: int, photos: Sequence[np.ndarray], flat_share: float
-) -> Tensor:
-    """A random texture in linear light, (3,H,W)."""
-    kinds = [kind for kind in config.textures if kind != "photo" or len(photos)] or ["noise"]
-    kind = "flat" if draw.chance(flat_share) else draw.choice(kinds)
-    image = texture(draw, kind, height, width, photos)
-    if draw.chance(config.faded_share):
-        image = faded(image, draw.log_uniform(*config.fade))
-    return to_linear(image)
-
-
-def random_scene(
+def random_scenes(
     config: SceneConfig,
+    batch: int,
     height: int,
     width: int,
-    far_dioptre: float,
-    near_dioptre: float,
+    far: Tensor | float,
+    near: Tensor | float,
     generator: torch.Generator,
-    photos: Sequence[np.ndarray] = (),
+    photos: PhotoPack | None = None,
 ) -> list[Layer]:
-    """A random scene, layers back to front, every surface within [far_dioptre, near_dioptre].
+    """Random scenes, layers back to front, every surface within its scene's [far, near].
 
     Args:
         config: what to draw from.
+        batch: number of scenes.
         height, width: size in pixels.
+        far, near: dioptres, one number or (B,); far <= near.
         generator: seeded; the layers come on its device.
-        photos: (H,W,3) uint8 pictures to cut textures from.
+        photos: to cut textures from, on the same device; None: other textures stand in.
 
     Returns:
-        Layers of colour (3,H,W) in linear light, alpha (H,W) and dioptre (H,W), already carved so that they
-        do not cross in depth.
+        Layers of colour (B,3,H,W) in linear light (highlights above 1), alpha (B,H,W) and dioptre (B,H,W),
+        carved so that they do not cross in depth. A scene with fewer layers than others has empty ones
+        (alpha 0). Colour is complete within each outline and 0 far from it.
+
+    Raises:
+        ValueError: no scenes, a picture below 16 px, far beyond near, or photographs on another device.
     """
-    draw = Draw(generator)
-    limits = far_dioptre, near_dioptre
-    span = near_dioptre - far_dioptre
-    y, x = pixel_grid(height, width, draw.device)
-    unit = math.hypot(height, width) / 2
-
-    rise = span * draw.uniform(*config.background_slant)
-    middle = far_dioptre + draw.uniform(rise / 2, max(rise / 2, 0.4 * span))
-    surface = _surface(draw, y / unit, x / unit, middle, rise, config.bumps * span, limits)
-    colour = _paint(draw, config, height, width, photos, flat_share=0.0)
-    layers = [Layer(colour, torch.ones(height, width, device=draw.device), surface)]
-
-    depths = sorted(draw.uniform(*limits) for _ in range(draw.integer(*config.objects)))
-    for middle in depths:
-        size = min(height, width) * draw.log_uniform(*config.object_size)
-        at_y, at_x = draw.uniform(-0.5, 0.5) * height, draw.uniform(-0.5, 0.5) * width
-        angle = draw.uniform(0, 2 * math.pi)
-        u = (x - at_x) * math.cos(angle) + (y - at_y) * math.sin(angle)
-        v = (y - at_y) * math.cos(angle) - (x - at_x) * math.sin(angle)
-        alpha = (0.5 + SHAPES[draw.choice(config.shapes)](draw, u, v, size) / 1.2).clamp(0, 1)
-        rise = span * draw.uniform(*config.object_slant)
-        surface = _surface(
-            draw, (y - at_y) / (size / 2), (x - at_x) / (size / 2), middle, rise, config.bumps * span, limits
+    draws = Draws(generator)
+    if batch < 1 or min(height, width) < 16:
+        raise ValueError(f"random_scenes: {batch} scenes of {width}x{height} px; at least 1 of 16x16 px")
+    if photos is not None and photos.tiles.device != draws.device:
+        raise ValueError(
+            f"random_scenes: photographs on {photos.tiles.device}, generator on {draws.device}; move one"
         )
-        layers.append(Layer(_paint(draw, config, height, width, photos, config.flat_share), alpha, surface))
-    return carve(layers)
+    limits = _limits(batch, far, near, draws.device)
+    scenes = draw_scenes(config, draws, batch, (height, width), limits, photos is not None)
+    y, x = pixel_grid(height, width, draws.device)
+    grid = y[:, 0], x[0]
+    most = scenes.used.shape[1]
+    far_each, near_each = (one.repeat_interleave(most) for one in limits)
+    dioptre = scenes.looks.surfaces.maps(*grid, far_each, near_each)
+    things = things_of(scenes, height, width)
+    slots = sorted({one.item % most for one in things})
+    colour = torch.zeros(len(slots), batch, 3, height, width, device=draws.device)
+    alpha = torch.zeros(len(slots), batch, height, width, device=draws.device)
+    for alike in _groups(things, draws.device):
+        skins, covers = painted(draws, alike, scenes.looks, dioptre, grid, photos)
+        for one, skin, cover in zip(alike, skins, covers, strict=True):
+            scene, layer = one.item // most, slots.index(one.item % most)
+            rows, columns = slice(one.top, one.top + one.tile[0]), slice(one.left, one.left + one.tile[1])
+            colour[layer, scene, :, rows, columns] = skin
+            alpha[layer, scene, rows, columns] = cover
+    if config.shadow_share and slots[-1] >= OBJECTS_FROM:
+        strength = draws.uniform((batch,), 0.3, 0.85) * draws.chance((batch,), config.shadow_share)
+        if bool(strength.any()):
+            shades = _shades(scenes, slots, alpha, limits[1] - limits[0])
+            colour *= (1 - shades * strength[:, None, None])[:, :, None]
+    surfaces = dioptre.unflatten(0, (batch, most)).transpose(0, 1)
+    return _carved([Layer(*parts) for parts in zip(colour, alpha, surfaces[slots], strict=True)])

@@ -1,14 +1,19 @@
-"""Random surfaces to focus on: coloured 1/f noise, checks, stripes, dots, glyphs, photographs."""
+"""Random surfaces to focus on: 1/f noise, stains, wood, weave, bricks, pebbles, checks, stripes, dots, print.
+
+A texture is linear light whose logarithm is a paint's base colour plus its steps times a pattern and noise.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from dff.simulator.draws import Draws
+from dff.simulator.lettering import print_distance
+from dff.simulator.paints import Paint
 
 GAMMA = 2.2
 
@@ -50,46 +55,62 @@ def pixel_grid(height: int, width: int, device: torch.device | str) -> tuple[Ten
     return y[:, None], x[None, :]
 
 
+def fast_size(size: int) -> int:
+    """The next size without prime factors above 5 that is a multiple of 8: quick to transform."""
+    size = -(-size // 8) * 8
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 8
+
+
+def noise_fields(draws: Draws, height: int, width: int, slope: Tensor, longest_px: Tensor) -> Tensor:
+    """Two independent fields of noise of amplitude 1/f^slope per item, zero mean, unit deviation.
+
+    Args:
+        slope: (n,) exponent.
+        longest_px: (n,) wavelength above which the spectrum rises no further.
+
+    Returns:
+        (n,2,height,width), a little soft at pixel scale.
+    """
+    tall, wide = fast_size(height), fast_size(width)
+    fy = torch.fft.fftfreq(tall, device=draws.device)[:, None]
+    fx = torch.fft.fftfreq(wide, device=draws.device)[None, :]
+    squared = fy**2 + fx**2
+    floor = longest_px.reciprocal().square()[:, None, None]
+    # The Gaussian (sigma 0.5 px) stands for lens and pixel; without it a half-pixel shift costs contrast.
+    amplitude = (
+        torch.maximum(squared, floor).log() * (-slope / 2)[:, None, None] - 2 * (math.pi * 0.5) ** 2 * squared
+    ).exp()
+    amplitude[:, 0, 0] = 0
+    amplitude *= tall * wide / amplitude.square().sum((1, 2), keepdim=True).sqrt()
+    # a complex spectrum without symmetry holds two real fields
+    spectrum = torch.view_as_complex(draws.normal((*amplitude.shape, 2))) * amplitude
+    fields = torch.view_as_real(torch.fft.ifft2(spectrum))[:, :height, :width]
+    return fields.permute(0, 3, 1, 2).contiguous()
+
+
 def power_noise(
     draw: Draw, channels: int, height: int, width: int, slope: float, lowest_cycles: float = 1.0
 ) -> Tensor:
-    """(channels,H,W) noise of amplitude 1/f^slope, zero mean, unit deviation, a little soft at pixel scale.
+    """(channels,H,W) noise of amplitude 1/f^slope, as `noise_fields`, for one picture.
 
     Frequencies below ``lowest_cycles`` per picture are not raised further.
     """
-    fy = torch.fft.fftfreq(height, device=draw.device)[:, None]
-    fx = torch.fft.rfftfreq(width, device=draw.device)[None, :]
-    frequency = torch.sqrt(fy**2 + fx**2)
-    floor = lowest_cycles / max(height, width)
-    # The Gaussian (sigma 0.5 px) stands for lens and pixel; without it a half-pixel shift costs contrast.
-    amplitude = frequency.clamp_min(floor) ** -slope * torch.exp(-2 * (math.pi * 0.5 * frequency) ** 2)
-    spectrum = torch.fft.rfft2(draw.randn(channels, height, width)) * amplitude
-    spectrum[:, 0, 0] = 0
-    field = torch.fft.irfft2(spectrum, s=(height, width))
-    return field / field.std(dim=(-2, -1), keepdim=True).clamp_min(1e-9)
+    slopes, longest = (
+        torch.full(((channels + 1) // 2,), value, device=draw.device)
+        for value in (slope, max(height, width) / lowest_cycles)
+    )
+    fields = noise_fields(Draws(draw.generator), height, width, slopes, longest)
+    return fields.flatten(0, 1)[:channels]
 
 
-def _soften(image: Tensor) -> Tensor:
-    """Binomial 3x3 blur (sigma about 0.7 px) of (C,H,W): takes the staircase off drawn patterns."""
-    tap = torch.tensor([0.25, 0.5, 0.25], device=image.device)
-    padded = F.pad(image[:, None], (1, 1, 1, 1), mode="replicate")
-    return F.conv2d(F.conv2d(padded, tap.view(1, 1, 3, 1)), tap.view(1, 1, 1, 3))[:, 0]
-
-
-def colour_pair(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Two display colours (3,) in [0,1] that differ in lightness, with restrained saturation."""
-    light = torch.tensor([draw.uniform(0.08, 0.4), draw.uniform(0.5, 0.95)], device=draw.device)
-    if draw.chance(0.5):
-        light = light.flip(0)
-    tint = draw.randn(2, 3) * draw.uniform(0.02, 0.15)
-    colours = (light[:, None] + tint - tint.mean(1, keepdim=True)).clamp(0.02, 0.98)
-    return colours[0], colours[1]
-
-
-def _turned(draw: Draw, height: int, width: int) -> tuple[Tensor, Tensor]:
-    y, x = pixel_grid(height, width, draw.device)
-    angle = draw.uniform(0, math.pi)
-    return x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+# --- patterns: (n,h,w) in [0,1] on coordinates (u, v) [px] along the surface -------------------------------
 
 
 def _edge(signed_px: Tensor) -> Tensor:
@@ -97,94 +118,142 @@ def _edge(signed_px: Tensor) -> Tensor:
     return (0.5 + signed_px / 1.5).clamp(0, 1)
 
 
-def _checks(draw: Draw, height: int, width: int) -> Tensor:
-    u, v = _turned(draw, height, width)
-    period = draw.log_uniform(8, 40)
+def _per_item(draws: Draws, like: Tensor, low: float, high: float) -> Tensor:
+    return draws.log_uniform((like.shape[0], 1, 1), low, high)
+
+
+def _in_table(table: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Entries of (n,R,C) tables at whole-numbered (n,h,w) rows and columns, repeated without end."""
+    rows, columns = table.shape[1:]
+    at = torch.remainder(row, rows) * columns + torch.remainder(column, columns)
+    return table.flatten(1).gather(1, at.long().flatten(1)).reshape(row.shape)
+
+
+def _checks(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    period = _per_item(draws, u, 8, 40)
     wave = torch.sin(2 * math.pi * u / period) * torch.sin(2 * math.pi * v / period)
     return _edge(wave * period / (2 * math.pi))
 
 
-def _stripes(draw: Draw, height: int, width: int) -> Tensor:
-    u, _ = _turned(draw, height, width)
-    period = draw.log_uniform(4, 30)
-    return _edge(torch.sin(2 * math.pi * (u / period + draw.uniform(0, 1))) * period / (2 * math.pi))
+def _stripes(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    period = _per_item(draws, u, 4, 30)
+    return _edge(
+        (torch.sin(2 * math.pi * u / period) - _per_item(draws, u, 0.1, 0.8)) * period / (2 * math.pi)
+    )
 
 
-def _dots(draw: Draw, height: int, width: int) -> Tensor:
-    u, v = _turned(draw, height, width)
-    period = draw.log_uniform(7, 30)
-    radius = period * draw.uniform(0.2, 0.42)
+def _dots(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    period = _per_item(draws, u, 7, 30)
+    radius = period * _per_item(draws, u, 0.2, 0.42)
     u, v = (torch.remainder(axis, period) - period / 2 for axis in (u, v))
-    return _edge(radius - torch.sqrt(u**2 + v**2))
+    return _edge(radius - torch.hypot(u, v))
 
 
-def _glyphs(draw: Draw, height: int, width: int) -> Tensor:
-    """Lines of random 5x7 bitmaps: sharp strokes at a letter's scale, as on a page or a label."""
-    scale = draw.integer(1, 4)
-    rows, columns = -(-height // (10 * scale)), -(-width // (6 * scale))
-    bitmaps = torch.zeros(rows, columns, 10, 6, device=draw.device)
-    strokes = (draw.rand(rows, columns, 7, 3) < 0.55).float()
-    bitmaps[:, :, 1:8, 0:3] = strokes
-    bitmaps[:, :, 1:8, 3:5] = strokes[..., :2].flip(-1)  # mirrored, as most letters nearly are
-    bitmaps *= (draw.rand(rows, columns) > 0.15)[..., None, None]  # blanks between words
-    page = bitmaps.permute(0, 2, 1, 3).reshape(rows * 10, columns * 6)
-    page = page.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
-    return page[:height, :width]
+def _glyphs(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    """Printed words, from small print to headlines."""
+    letter = _per_item(draws, u, 7, 32)
+    boldness = letter * draws.uniform((u.shape[0], 1, 1), -0.01, 0.03)
+    return _edge(print_distance(draws, u, v, letter, lines=12, columns=22) + boldness)
 
 
-def _noise(draw: Draw, height: int, width: int) -> Tensor:
-    """Coloured 1/f noise around one colour, (3,H,W) display values."""
-    slope = draw.uniform(0.7, 1.6)
-    grey = power_noise(draw, 1, height, width, slope, lowest_cycles=3)
-    tint = power_noise(draw, 3, height, width, slope + 0.4, lowest_cycles=3)
-    dark, light = colour_pair(draw)
-    base = (dark + light)[:, None, None] / 2
-    return base + draw.uniform(0.1, 0.22) * (grey + draw.uniform(0, 0.5) * tint)
+def _stains(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    """Patches with ragged borders: foliage, rust, stone, snow."""
+    level = draws.uniform((u.shape[0], 1, 1), -1.0, 1.2)
+    return torch.sigmoid((noise[:, 0] - level) * _per_item(draws, u, 2, 12))
 
 
-def _photo(draw: Draw, photos: Sequence[np.ndarray], height: int, width: int) -> Tensor:
-    """A random crop of a random photograph, flipped or turned, magnified when too small; (3,H,W) display."""
-    picture = photos[draw.integer(0, len(photos) - 1)]
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"photos: give (H,W,3) uint8 arrays, got {picture.shape} {picture.dtype}")
-    image = torch.from_numpy(np.ascontiguousarray(picture)).to(draw.device).permute(2, 0, 1)
-    if draw.chance(0.5):
-        image = image.transpose(1, 2)
-    smallest = max(height / image.shape[1], width / image.shape[2])
-    zoom = max(smallest, draw.log_uniform(0.5, 1.5))
-    crop_h, crop_w = min(image.shape[1], round(height / zoom)), min(image.shape[2], round(width / zoom))
-    top, left = draw.integer(0, image.shape[1] - crop_h), draw.integer(0, image.shape[2] - crop_w)
-    crop = image[None, :, top : top + crop_h, left : left + crop_w].float() / 255
-    crop = F.interpolate(crop, (height, width), mode="bicubic", align_corners=False, antialias=zoom < 1)[0]
-    return crop.flip(2) if draw.chance(0.5) else crop
+def _grain(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    """Veins: wood when the waves are long, marble when the noise bends them."""
+    period = _per_item(draws, u, 5, 40)
+    bent = u / period + _per_item(draws, u, 0.05, 1.5) * noise[:, 1]
+    return 0.5 + 0.5 * torch.sin(2 * math.pi * bent)
 
 
-PATTERNS = {"checks": _checks, "stripes": _stripes, "dots": _dots, "glyphs": _glyphs}
-TEXTURES = ("noise", *PATTERNS, "photo", "flat")
+def _weave(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    period = 2 * math.pi / _per_item(draws, u, 2.8, 9)
+    slub = 0.7 * noise[:, 1]
+    return 0.5 + 0.25 * (torch.sin(u * period + slub) + torch.sin(v * period - slub))
 
 
-def texture(draw: Draw, kind: str, height: int, width: int, photos: Sequence[np.ndarray] = ()) -> Tensor:
-    """A random texture of one kind (`TEXTURES`), (3,H,W) display values (gamma 2.2) in [0.01, 0.99]."""
-    if kind == "noise":
-        image = _noise(draw, height, width)
-    elif kind == "photo":
-        image = _photo(draw, photos, height, width)
-    elif kind == "flat":
-        image = colour_pair(draw)[0][:, None, None].expand(3, height, width)
-    elif kind in PATTERNS:
-        dark, light = (colour[:, None, None] for colour in colour_pair(draw))
-        image = _soften(dark + (light - dark) * PATTERNS[kind](draw, height, width))
-        grain = power_noise(draw, 1, height, width, 0.8, lowest_cycles=3)
-        image = image * (1 + draw.uniform(0.02, 0.12) * grain)
-    else:
-        raise ValueError(f"texture {kind!r} is unknown; choose from {', '.join(TEXTURES)}")
-    return image.clamp(0.01, 0.99)
+def _bricks(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    """Bricks, boards, books or tiles, every one of its own tone, with joints."""
+    tall = _per_item(draws, u, 7, 32)
+    wide = tall * _per_item(draws, u, 1, 8)
+    row = torch.floor(v / tall)
+    along = u + wide * _in_table(draws.uniform((u.shape[0], 16, 1)), row, torch.zeros_like(row))
+    column = torch.floor(along / wide)
+    middle_u, middle_v = along - (column + 0.5) * wide, v - (row + 0.5) * tall
+    tone = 0.6 * _in_table(draws.uniform((u.shape[0], 16, 16)), row, column)
+    to_joint = torch.minimum(wide / 2 - middle_u.abs(), tall / 2 - middle_v.abs())
+    return 1 - (1 - tone) * _edge(to_joint - tall * _per_item(draws, u, 0.02, 0.1))
 
 
-def faded(image: Tensor, contrast: float) -> Tensor:
-    """The picture with its contrast round its own mean colour multiplied by ``contrast``."""
-    mean = image.mean(dim=(-2, -1), keepdim=True)
-    return mean + contrast * (image - mean)
+def _pebbles(draws: Draws, u: Tensor, v: Tensor, noise: Tensor) -> Tensor:
+    """Cells round scattered points, every one of its own tone, dark towards the borders."""
+    period = _per_item(draws, u, 7, 36)
+    u, v = u / period, v / period
+    row, column = torch.floor(v), torch.floor(u)
+    at_u, at_v, tones = draws.uniform((3, u.shape[0], 16, 16), 0.1, 0.9)
+    nearest = torch.full_like(u, 9.0)
+    second, tone = nearest.clone(), torch.zeros_like(u)
+    for down in (-1, 0, 1):
+        for across in (-1, 0, 1):
+            cell = row + down, column + across
+            square = (u - cell[1] - _in_table(at_u, *cell)) ** 2 + (v - cell[0] - _in_table(at_v, *cell)) ** 2
+            second = torch.minimum(second, torch.maximum(nearest, square))
+            tone = torch.where(square < nearest, _in_table(tones, *cell), tone)
+            nearest = torch.minimum(nearest, square)
+    border = (second.sqrt() - nearest.sqrt()) * period
+    return 1 - (1 - 0.7 * tone) * (border / _per_item(draws, u, 1.5, 6)).clamp(0, 1)
+
+
+PATTERNS: dict[str, Callable[[Draws, Tensor, Tensor, Tensor], Tensor]] = {
+    "checks": _checks,
+    "stripes": _stripes,
+    "dots": _dots,
+    "glyphs": _glyphs,
+    "stains": _stains,
+    "grain": _grain,
+    "weave": _weave,
+    "bricks": _bricks,
+    "pebbles": _pebbles,
+}
+DRAWN = ("flat", "noise", *PATTERNS)
+"""Textures made of nothing but random numbers."""
+
+TEXTURES = (*DRAWN, "photo")
+
+
+def texture(draws: Draws, kind: str, x: Tensor, y: Tensor, unit: Tensor, paint: Paint) -> Tensor:
+    """Random textures of one kind of `DRAWN`.
+
+    Args:
+        draws: of everything but the colours.
+        x, y: (n,h,w) pixel coordinates on the surface.
+        unit: (n,) length over which the light of the paint falls by its ``ramp`` [px].
+        paint: of n surfaces.
+
+    Returns:
+        (n,3,h,w) linear light.
+    """
+    if kind not in DRAWN:
+        raise ValueError(f"texture {kind!r} is unknown; choose from {', '.join(DRAWN)}")
+    count, height, width = x.shape
+    ramp = (paint.ramp / unit[:, None])[..., None, None]
+    fields = [(ramp[:, 0] * x + ramp[:, 1] * y).clamp(-1.2, 1.2)]
+    steps = [torch.ones_like(paint.base)]
+    if kind != "flat":
+        slope = draws.uniform((count,), 0.55, 1.7)
+        noise = noise_fields(draws, height, width, slope, draws.log_uniform((count,), 20, 300))
+        fields += [noise[:, 0], noise[:, 1]]
+        steps += [paint.grain if kind == "noise" else 0.45 * paint.grain, paint.tint]
+    if kind in PATTERNS:
+        # nothing that people make is quite regular
+        bend = draws.uniform((count, 1, 1), 0.0, 2.5) * draws.chance((count, 1, 1), 0.6)
+        fields.append(PATTERNS[kind](draws, x + bend * noise[:, 0], y + bend * noise[:, 1], noise))
+        steps.append(paint.other)
+    change = torch.stack(steps, dim=2) @ torch.stack(fields, dim=1).flatten(2)
+    return (paint.base[:, :, None] + change).exp_().unflatten(2, (height, width))
 
 
 def to_linear(display: Tensor) -> Tensor:

@@ -1,105 +1,209 @@
-import numpy as np
 import pytest
 import torch
 
-from dff.simulator.procedural import SHAPES, SceneConfig, random_scene
-from dff.simulator.textures import TEXTURES, Draw, faded, power_noise, texture
+from dff.recipes import load_recipe
+from dff.simulator.layers import visibility
+from dff.simulator.photos import PhotoPack
+from dff.simulator.procedural import random_scenes
+from dff.simulator.scene_config import SceneConfig
+from dff.simulator.shapes import SHAPES
+from dff.simulator.surfaces import BACKGROUNDS
+from dff.simulator.textures import TEXTURES
+
+FAR, NEAR = 0.3, 3.0
+PLAIN = SceneConfig(
+    backgrounds=("slanted",),
+    curved_share=0,
+    standing_share=0,
+    cluster_share=0,
+    faded_share=0,
+    flat_share=0,
+    plain_share=0,
+    shaded_share=0,
+    dark_share=0,
+    glossy_share=0,
+    lights_share=0,
+    shadow_share=0,
+)
 
 
-def scene(seed=0, config=None, photos=()):
+def changed(**options):
+    return SceneConfig(**{**PLAIN.__dict__, **options})
+
+
+def scenes(seed=0, config=None, batch=3, size=(72, 88), photos=None, far=FAR, near=NEAR):
     generator = torch.Generator().manual_seed(seed)
-    return random_scene(config or SceneConfig(), 80, 96, 0.3, 3.0, generator, photos)
+    return random_scenes(config or SceneConfig(), batch, *size, far, near, generator, photos)
 
 
-def photo(level):
-    picture = np.random.default_rng(0).integers(0, 60, (70, 50, 3)).astype(np.uint8)
-    picture[..., 0] += level
-    return picture
+def pack(level):
+    tiles = torch.randint(0, 60, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte()
+    tiles[:, 0] += level
+    return PhotoPack(tiles, ("one", "two"))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_scenes_are_sound(seed):
-    layers = scene(seed)
-    assert 4 <= len(layers) <= 8
+    layers = scenes(seed, photos=pack(90) if seed % 2 else None)
+    assert 6 <= len(layers) <= 14
     assert bool((layers[0].alpha == 1).all())
     for layer in layers:
-        assert layer.colour.shape == (3, 80, 96)
-        assert layer.alpha.shape == layer.dioptre.shape == (80, 96)
-        assert bool((layer.colour >= 0).all())
-        assert bool((layer.colour <= 1).all())
-        assert bool((layer.alpha >= 0).all())
-        assert bool((layer.alpha <= 1).all())
-        assert bool((layer.dioptre >= 0.3).all())
-        assert bool((layer.dioptre <= 3.0).all())
+        assert layer.colour.shape == (3, 3, 72, 88)
+        assert layer.alpha.shape == layer.dioptre.shape == (3, 72, 88)
+        assert bool(layer.colour.isfinite().all())
+        assert float(layer.colour.min()) >= 0
+        assert 0 <= float(layer.alpha.min()) <= float(layer.alpha.max()) <= 1
+        assert FAR <= float(layer.dioptre.min()) <= float(layer.dioptre.max()) <= NEAR
 
 
-@pytest.mark.parametrize("seed", range(8))
+def test_every_scene_of_a_batch_has_its_own_depth_range():
+    far, near = torch.tensor([0.1, 1.0, 2.0]), torch.tensor([0.5, 5.0, 2.0])
+    for layer in scenes(far=far, near=near):
+        assert bool((layer.dioptre.amin((1, 2)) >= far - 1e-6).all())
+        assert bool((layer.dioptre.amax((1, 2)) <= near + 1e-6).all())
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_layers_do_not_cross(seed):
-    layers = scene(seed, SceneConfig(background_slant=(0.9, 0.9), object_slant=(0.5, 0.5)))
+    layers = scenes(seed, SceneConfig(background_slant=(0.9, 0.9), object_slant=(0.5, 0.5)))
     for j, front in enumerate(layers):
         for back in layers[:j]:
             both = (front.alpha > 0.95) & (back.alpha > 0.95)
             assert bool((front.dioptre >= back.dioptre - 0.05)[both].all())
 
 
+@pytest.mark.parametrize("kind", BACKGROUNDS)
+def test_surfaces_are_smooth(kind):
+    # over one pixel, a surface moves by what its slope says, without steps
+    for layer in scenes(1, SceneConfig(backgrounds=(kind,))):
+        down, across = torch.gradient(layer.dioptre, dim=(1, 2))
+        assert float(torch.hypot(down, across).max()) < 0.12 * (NEAR - FAR)
+
+
+def test_a_corner_is_a_floor_before_a_wall():
+    config = changed(backgrounds=("corner",), objects=(0, 0), background_slant=(0, 0))
+    wall, floor = scenes(2, config)
+    shown = floor.alpha > 0.5
+    assert bool(shown[:, -1].all())
+    assert not bool(shown[:, 0].any())
+    # they meet where both are equally far
+    line = (shown[:, 1:] != shown[:, :-1]).nonzero(as_tuple=True)
+    gap = (floor.dioptre - wall.dioptre)[line[0], line[1], line[2]]
+    assert float(gap.abs().max()) < 0.1
+    assert bool((floor.dioptre[:, -1] > wall.dioptre[:, -1] + 0.2).all())
+
+
+def test_a_ground_comes_nearer_downwards():
+    (ground,) = scenes(3, changed(backgrounds=("ground",), objects=(0, 0)))
+    rise = ground.dioptre[:, -1].mean(1) - ground.dioptre[:, 0].mean(1)
+    assert bool((rise > 0.2 * (NEAR - FAR)).all())
+
+
+def test_standing_things_touch_the_ground_and_clustered_ones_are_close():
+    def nearest_below(config, seed):
+        """Dioptre step from an object to the ground under its lowest pixels."""
+        ground, thing = scenes(seed, config, batch=8)
+        steps = []
+        for b in range(8):
+            rows = (thing.alpha[b] > 0.9).any(1).nonzero()
+            if len(rows) and int(rows[-1]) < 70:
+                row = int(rows[-1])
+                columns = thing.alpha[b, row] > 0.9
+                steps.append((thing.dioptre[b, row] - ground.dioptre[b, row])[columns].mean().abs())
+        return torch.stack(steps).median()
+
+    options = {"backgrounds": ("ground",), "objects": (1, 1), "shapes": ("box",), "object_slant": (0, 0)}
+    stands = nearest_below(changed(**options, standing_share=1), 5)
+    floats = nearest_below(changed(**options), 5)
+    assert float(stands) < 0.12 < float(floats)
+
+    def spread(share):
+        config = changed(objects=(6, 6), shapes=("ellipse",), object_slant=(0, 0), cluster_share=share)
+        layers = scenes(4, config, batch=6)[1:]
+        levels = torch.stack([layer.dioptre.median() for layer in layers])
+        return levels.diff().median()
+
+    assert float(spread(1.0)) < float(spread(0.0))
+
+
 def test_the_seed_is_the_scene():
-    first, again, other = scene(4), scene(4), scene(5)
-    assert all(torch.equal(a.colour, b.colour) for a, b in zip(first, again, strict=True))
+    first, again, other = scenes(4), scenes(4), scenes(5)
+    for a, b in zip(first, again, strict=True):
+        assert torch.equal(a.colour, b.colour)
+        assert torch.equal(a.alpha, b.alpha)
+        assert torch.equal(a.dioptre, b.dioptre)
     assert not torch.equal(first[0].colour, other[0].colour)
 
 
-@pytest.mark.parametrize("shape", sorted(SHAPES))
-def test_every_shape_covers_something_with_a_soft_edge(shape):
-    config = SceneConfig(objects=(1, 1), shapes=(shape,), object_size=(0.6, 0.6), background_slant=(0, 0))
-    layers = [scene(seed, config)[1] for seed in range(6)]
-    shares = [float(layer.alpha.mean()) for layer in layers]
-    assert 0.001 < np.median(shares) < 0.6
-    assert any(bool(((layer.alpha > 0.2) & (layer.alpha < 0.8)).any()) for layer in layers)
-    slope = max(float(torch.hypot(*torch.gradient(layer.alpha)).max()) for layer in layers)
-    assert slope < 1
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_appears_with_a_soft_edge_and_unbroken_by_its_tile(shape):
+    config = changed(objects=(1, 1), shapes=(shape,), object_size=(0.3, 0.6), background_slant=(0, 0))
+    alpha = scenes(1, config, batch=8)[-1].alpha
+    assert 0.002 < float(alpha.mean((1, 2)).median()) < 0.6
+    assert bool(((alpha > 0.2) & (alpha < 0.8)).any())
+    slope = torch.hypot(*torch.gradient(alpha, dim=(1, 2)))
+    assert float(slope.max()) < 1
 
 
 @pytest.mark.parametrize("kind", TEXTURES)
-def test_every_texture_has_contrast_except_flat(kind):
-    draw = Draw(torch.Generator().manual_seed(1))
-    pictures = [texture(draw, kind, 64, 72, [photo(100)]) for _ in range(4)]
-    for picture in pictures:
-        assert picture.shape == (3, 64, 72)
-        assert float(picture.min()) > 0
-        assert float(picture.max()) < 1
-        contrast = float(picture.std(dim=(-2, -1)).max())
-        assert contrast < 1e-6 if kind == "flat" else contrast > 0.02
+def test_every_texture_appears(kind):
+    colour = scenes(0, changed(objects=(0, 0), textures=(kind,)), photos=pack(90))[0].colour
+    detail = (colour - torch.nn.functional.avg_pool2d(colour, 9, 1, 4, count_include_pad=False)).std((2, 3))
+    contrast = (detail / colour.mean((2, 3))).amax(1)
+    assert float(contrast.max()) < 0.03 if kind == "flat" else float(contrast.median()) > 0.02
 
 
-def test_photographs_are_cut_and_enlarged_to_fit():
-    config = SceneConfig(objects=(0, 0), textures=("photo",), faded_share=0)
-    colour = scene(0, config, [photo(190)])[0].colour
-    assert float(colour[0].mean()) > 0.4  # the red of the picture, in linear light
-    assert float(colour[1].mean()) < 0.1
+def test_photographs_are_used_and_without_them_others_stand_in():
+    config = changed(objects=(0, 0), textures=("photo",))
+    colour = scenes(0, config, photos=pack(190))[0].colour
+    assert bool((colour[:, 0].mean((1, 2)) > 2 * colour[:, 1].mean((1, 2))).all())
+    assert float(scenes(0, config)[0].colour.std((2, 3)).min()) > 0.003
 
 
-def test_without_photographs_others_stand_in():
-    config = SceneConfig(textures=("photo",), flat_share=0, faded_share=0)
-    assert float(scene(0, config)[0].colour.std()) > 0.01
+def test_shares_do_what_they_say():
+    def colours(**options):
+        return scenes(3, changed(objects=(0, 0), textures=("flat",), **options), batch=6)[0].colour
+
+    base = colours()
+    assert float(colours(dark_share=1).mean()) < 0.3 * float(base.mean())
+    lit = colours(lights_share=1)
+    assert float(lit.max()) > 2
+    assert float(lit.median()) < 1
+    plain = scenes(3, changed(plain_share=1, textures=("checks",), objects=(4, 4), shapes=("ellipse",)))
+    flat = scenes(3, changed(flat_share=1, textures=("checks",), objects=(4, 4), shapes=("ellipse",)))
+
+    def unevenness(layers):
+        seen = [layer.colour[:, 1][layer.alpha > 0.99] for layer in layers[1:]]
+        return torch.stack([one.std() / one.mean() for one in seen if len(one) > 50]).mean()
+
+    assert float(unevenness(plain)) > 0.05
+    assert float(plain[0].colour.std((2, 3)).max()) < float(flat[0].colour.std((2, 3)).max())
 
 
-def test_fading_keeps_the_mean():
-    picture = texture(Draw(torch.Generator().manual_seed(0)), "noise", 64, 64)
-    pale = faded(picture, 0.1)
-    assert torch.allclose(pale.mean((1, 2)), picture.mean((1, 2)), atol=1e-5)
-    assert torch.allclose(pale.std((1, 2)), 0.1 * picture.std((1, 2)), rtol=1e-3)
+def test_objects_cast_shadows_on_what_is_behind():
+    def share_darkened(seed):
+        options = {"objects": (2, 2), "textures": ("flat",), "shapes": ("ellipse",), "backgrounds": ("wall",)}
+        sunny, shady = (scenes(seed, changed(**options, shadow_share=share)) for share in (0.0, 1.0))
+        ratio = shady[0].colour / sunny[0].colour
+        assert float(ratio.max()) <= 1 + 1e-4
+        assert float(ratio.min()) > 0.1
+        assert torch.allclose(shady[-1].colour, sunny[-1].colour)  # nothing is before the nearest
+        return (ratio[:, 0] < 0.9).float().mean()
+
+    assert max(float(share_darkened(seed)) for seed in range(3)) > 0.02
 
 
-def test_power_noise_follows_its_exponent():
-    field = power_noise(Draw(torch.Generator().manual_seed(0)), 1, 256, 256, 1.0)[0]
-    assert float(field.std()) == pytest.approx(1, abs=1e-4)
-    power = torch.fft.fft2(field).abs().square()
-    frequency = torch.hypot(*torch.meshgrid(*[torch.fft.fftfreq(256)] * 2, indexing="ij"))
+def test_most_of_a_default_scene_is_neither_empty_nor_full():
+    layers = scenes(0, batch=8)
+    objects = visibility(layers)[2:].sum(0).mean((1, 2))
+    assert 0.15 < float(objects.mean()) < 0.7
 
-    def band(low, high):
-        return float(power[(frequency > low) & (frequency < high)].mean())
 
-    assert band(0.02, 0.03) / band(0.08, 0.12) == pytest.approx(16, rel=0.4)
+def test_recipes_can_hold_every_key(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    lines = [f"{name} = {list(v) if isinstance(v, tuple) else v}" for name, v in PLAIN.__dict__.items()]
+    recipe.write_text("\n".join(lines))
+    assert load_recipe("simulator/scenes", recipe, SceneConfig) == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -107,19 +211,25 @@ def test_power_noise_follows_its_exponent():
     [
         ({"shapes": ("cube",)}, "shapes cube; choose from"),
         ({"textures": ()}, "textures is empty"),
+        ({"backgrounds": ("sky",)}, "backgrounds sky; choose from"),
         ({"objects": (5, 2)}, "low <= high"),
         ({"fade": (0.0, 0.4)}, "above 0"),
         ({"faded_share": 1.5}, r"\[0,1\]"),
+        ({"shadow_share": -0.1}, r"shadow_share must lie in \[0,1\]"),
     ],
 )
-def test_bad_scenes_are_refused(change, words):
+def test_bad_configurations_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
         SceneConfig(**change)
 
 
-def test_bad_photographs_and_textures_are_refused():
-    draw = Draw(torch.Generator().manual_seed(0))
-    with pytest.raises(ValueError, match="uint8"):
-        texture(draw, "photo", 20, 20, [np.zeros((9, 9, 3), dtype=np.float32)])
-    with pytest.raises(ValueError, match="choose from"):
-        texture(draw, "marble", 20, 20)
+def test_bad_requests_are_refused():
+    with pytest.raises(ValueError, match="far must be at most near"):
+        scenes(far=2.0, near=1.0)
+    with pytest.raises(ValueError, match="at least 1 of 16x16"):
+        scenes(batch=0)
+    with pytest.raises(ValueError, match="at least 1 of 16x16"):
+        scenes(size=(8, 64))
+    elsewhere = PhotoPack(torch.zeros(1, 3, 8, 8, dtype=torch.uint8, device="meta"), ("none",))
+    with pytest.raises(ValueError, match="photographs on meta"):
+        scenes(photos=elsewhere)
