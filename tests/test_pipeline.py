@@ -8,22 +8,35 @@ import pytest
 
 from dff import metrics
 from dff.pipeline import align, fuse, predict
+from dff.simulator.camera_prior import CameraPrior
 from dff.simulator.capture import SimulationConfig, simulate
-from dff.simulator.procedural import SceneConfig
+from dff.simulator.motion import Motion
+from dff.simulator.scene_config import SceneConfig
+from dff.simulator.sensor import Sensor
 from dff.stack import FocalStack
 
 SIZE = (96, 128)
 N = 5
 CONFIG = SimulationConfig(
     scene=SceneConfig(
-        objects=(2, 2), textures=("noise",), faded_share=0, flat_share=0, background_slant=(0.6, 0.6)
+        objects=(2, 2),
+        shapes=("ellipse", "box", "star"),
+        textures=("noise",),
+        backgrounds=("slanted",),
+        faded_share=0,
+        flat_share=0,
+        plain_share=0,
+        dark_share=0,
+        background_slant=(0.6, 0.6),
+    ),
+    camera=CameraPrior(
+        n_slices=(N, N),
+        max_coc_px=(8, 8),
+        breathing_px=(2, 2),
+        motion=Motion(shift_px=1),
+        sensors=(Sensor(shot=(1e-4, 1e-4)),),
     ),
     size=SIZE,
-    n_slices=N,
-    max_coc_px=(8, 8),
-    breathing_px=2,
-    shift_px=1,
-    noise=(1e-4, 1e-4),
 )
 ROW = {"name", "zoom", "shift_px", "rotation_deg", "residual_px", "flag", "position"}
 REPORT = {
@@ -47,9 +60,15 @@ def _no_warnings():
         yield
 
 
+def without_lens(known):
+    known.stack = FocalStack(known.stack.slices, known.stack.focus)
+    return known
+
+
 @pytest.fixture(scope="module")
 def known():
-    return simulate(CONFIG, 0)
+    """A stack with its truth, without its lens: nothing is known of the motion."""
+    return without_lens(simulate(CONFIG, 0))
 
 
 @pytest.fixture(scope="module")
@@ -281,8 +300,8 @@ def test_bad_settings_file(known, tmp_path):
 
 def test_one_frame_for_all_three(known):
     """Depth, picture and alignment belong to the same slice."""
-    config = replace(CONFIG, shift_px=0, breathing_px=6, reference=0)
-    moved = simulate(config, 3)
+    camera = replace(CONFIG.camera, motion=Motion(), breathing_px=(6, 6))
+    moved = without_lens(simulate(replace(CONFIG, camera=camera, reference=0), 3))
     first = predict(moved.stack, reference="first")
     assert first.alignment.reference == 0
     assert metrics.psnr(first.aif / 255, moved.aif) > 24

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -13,6 +12,7 @@ from dff.eval.inputs import Say, Seeds, Stopwatch, one_thread
 from dff.eval.report import Cell, Report, Table, Target
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig, simulate
+from dff.simulator.photos import PhotoPack
 
 NAME = "alignment-simulated"
 
@@ -69,7 +69,7 @@ def summary(errors: np.ndarray) -> Errors:
 
 def run(
     protocol: Protocol,
-    photos: Sequence[np.ndarray] = (),
+    photos: PhotoPack | None = None,
     *,
     limit: int | None = None,
     options: str = "",
@@ -78,7 +78,7 @@ def run(
     """Simulate at most ``limit`` stacks per scene and align them with every method.
 
     Args:
-        photos: (H,W,3) uint8 pictures to cut textures from.
+        photos: pictures to cut textures from.
     """
     rows: list[list[Cell]] = []
     targets = []
@@ -117,8 +117,8 @@ def run(
     }
     note = (
         f"{len(seeds)} stacks per scene, seeds {seeds[0]} to {seeds[-1]}, "
-        f"{len(photos) or 'no'} photographs among the textures. Error of a slice: root mean square over its "
-        "four corners; the reference slice is left out. OpenCV on one thread."
+        f"{len(photos) if photos else 'no'} photographs among the textures. Error of a slice: root mean "
+        "square over its four corners; the reference slice is left out. OpenCV on one thread."
     )
     table = Table("Corner error", columns, rows, note)
     return Report(NAME, options, asdict(protocol), [table], targets)

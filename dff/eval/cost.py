@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
-from dff.camera import Lens
 from dff.eval.inputs import Say
 from dff.eval.meter import measure
 from dff.eval.report import Cell, Report, Table, Target
 from dff.formats.pictures import write_picture
-from dff.recipes import load_recipe
-from dff.simulator.capture import SimulationConfig, simulate
+from dff.simulator.capture import SimulationConfig, simulate_batch
 
 NAME = "cost"
 DFF = (sys.executable, "-m", "dff")
@@ -42,7 +41,7 @@ class Protocol:
     """What is run and how the pictures are made.
 
     Args:
-        scene, camera: recipes of the simulator.
+        camera: recipe of the simulator.
         scene_width: pictures are simulated at most this wide [px] and then enlarged.
         grain: deviation of the noise added to the enlarged picture [of 255].
         seed: of the scene.
@@ -56,7 +55,6 @@ class Protocol:
     predict: tuple[str, ...]
     imports: tuple[str, ...]
     help_max_cpu_s: float
-    scene: str = "demo"
     camera: str = "compact"
     scene_width: int = 640
     grain: float = 2.0
@@ -68,12 +66,9 @@ def write_stack(folder: Path, size: Size, protocol: Protocol) -> list[Path]:
     """Simulate a stack, enlarge it, add grain, and write it into ``folder`` as JPEG."""
     width = min(size.width, protocol.scene_width)
     small = max(16, round(width * size.height / size.width)), width
-    recipe = load_recipe("simulator/scenes", protocol.scene, SimulationConfig)
-    camera = load_recipe("simulator/cameras", protocol.camera, Lens)
-    config = replace(
-        recipe, n_slices=size.slices, size=small, lens=camera.resized(width / protocol.scene_width)
-    )
-    pictures = simulate(config, protocol.seed).stack.slices
+    config = SimulationConfig(camera=protocol.camera, size=small)
+    generator = torch.Generator().manual_seed(protocol.seed)
+    pictures = simulate_batch(config, generator, 1, n_slices=size.slices).stack(0).stack.slices
     random = np.random.default_rng(protocol.seed)
     grain = np.rint(random.normal(0, protocol.grain, (size.height, size.width, 1))).astype(np.int16)
     paths = []

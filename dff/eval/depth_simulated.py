@@ -58,7 +58,8 @@ def score_dioptre(found: np.ndarray, truth: np.ndarray, valid: np.ndarray, sweep
 def score_simulated(config: SimulationConfig, seed: int, sigma: float) -> dict[str, Score]:
     """Every method on one simulated stack."""
     known = simulate(config, seed)
-    focus, sweep = known.stack.positions, config.near_dioptre - config.far_dioptre
+    focus = known.stack.positions
+    sweep = float(np.ptp(focus))
     volume = sml.summed(sml.laplacian_volume(known.stack), sigma)
     ours = our_depth(known.stack)
     found = {

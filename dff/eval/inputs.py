@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from dff.formats.read import read_stack
-from dff.formats.select import folder_slices
 from dff.stack import FocalStack
 
 DATA_VARIABLE = "DFF_DATA"
@@ -65,23 +63,6 @@ def real_stack(folder: Path, name: str) -> FocalStack:
     for k in range(len(stack)):
         stack.slices[k]
     return stack
-
-
-def photographs(folder: Path | None, most: int) -> list[np.ndarray]:
-    """At most ``most`` pictures of a folder and those below it, evenly picked, (H,W,3) uint8 RGB each."""
-    if folder is None:
-        return []
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of photographs; give another --photos")
-    homes = sorted(
-        {path.parent for path in folder.rglob("*.jpg")} | {path.parent for path in folder.rglob("*.png")}
-    )
-    files = [path for home in homes for path in folder_slices(home, series=False, quiet=True)]
-    if not files:
-        raise FileNotFoundError(f"{folder}: no photograph (.jpg, .png) in this folder; give another --photos")
-    picked = np.unique(np.linspace(0, len(files) - 1, min(most, len(files))).round().astype(int))
-    pictures = [cv2.imread(str(files[i]), cv2.IMREAD_COLOR) for i in picked]
-    return [cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) for picture in pictures if picture is not None]
 
 
 @contextmanager

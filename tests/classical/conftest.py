@@ -8,16 +8,32 @@ import numpy as np
 import pytest
 import torch
 
-from dff.simulator.capture import Simulated, SimulationConfig, Sweep, capture, simulate
+from dff.simulator.camera_prior import CameraPrior
+from dff.simulator.capture import SimulationConfig, capture, simulate
 from dff.simulator.layers import Layer
+from dff.simulator.psf import PSF
+from dff.simulator.sensor import Sensor
+from dff.simulator.simulated import Simulated
+from dff.simulator.sweep import Sweep
+from dff.stack import FocalStack
 
 Simulate = Callable[[SimulationConfig, int], Simulated]
 
 
 @pytest.fixture(scope="session")
 def simulated() -> Simulate:
-    """`simulate`, once per config and seed; what it returns is shared, so do not change it."""
-    return lru_cache(maxsize=None)(simulate)
+    """`simulate`, once per config and seed; what it returns is shared, so do not change it.
+
+    Stacks of a `CameraPrior` come without their lens: nothing is known of the motion.
+    """
+
+    def make(config: SimulationConfig, seed: int) -> Simulated:
+        known = simulate(config, seed)
+        if isinstance(config.camera, CameraPrior):
+            known.stack = FocalStack(known.stack.slices, known.stack.focus)
+        return known
+
+    return lru_cache(maxsize=None)(make)
 
 
 def _texture(height: int, width: int, seed: int) -> torch.Tensor:
@@ -46,16 +62,23 @@ def surface() -> Callable[..., Simulated]:
         colour = _texture(height, width, seed).clone()
         if flat is not None:
             colour[:, torch.from_numpy(flat)] = 0.4
-        layer = Layer(colour, torch.ones(height, width), torch.from_numpy(dioptre.astype(np.float32)))
-        config = SimulationConfig(
-            size=(height, width),
-            n_slices=len(focus),
-            far_dioptre=float(focus[0]),
-            near_dioptre=float(focus[-1]),
-            noise=(5e-5, 5e-5),
+        full = torch.ones(1, height, width)
+        layer = Layer(colour[None], full, torch.from_numpy(dioptre.astype(np.float32))[None])
+        ladder = np.asarray(focus, dtype=np.float64)[None]
+        still = np.tile(np.eye(2, 3), (1, len(focus), 1, 1))
+        sweep = Sweep(
+            focus=ladder,
+            true_focus=ladder,
+            coc_px_per_dioptre=np.full(ladder.shape, coc),
+            matrices=still,
+            coefficients=np.tile([1.0, 0, 0, 0], (1, len(focus), 1)),
+            lenses=(None,),
+            psf=PSF(),
+            sensor=Sensor(shot=(5e-5, 5e-5)),
+            frame=(height, width),
+            notes=({},),
         )
-        still = np.repeat(np.eye(2, 3)[None], len(focus), axis=0)
-        sweep = Sweep(np.asarray(focus, dtype=np.float64), np.full(len(focus), coc), still)
-        return capture([layer], config, sweep, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return capture([layer], sweep, (height, width), len(focus) - 1, generator).stack(0)
 
     return take

@@ -1,12 +1,10 @@
 import time
 
 import cv2
-import numpy as np
 import pytest
 
 from dff.eval.__main__ import main
-from dff.eval.inputs import Seeds, Stopwatch, data_folder, one_thread, photographs, real_stack
-from dff.formats.pictures import write_picture
+from dff.eval.inputs import Seeds, Stopwatch, data_folder, one_thread, real_stack
 
 
 def test_seeds():
@@ -36,20 +34,6 @@ def test_real_stack(tmp_path, write_slices, breathing_slices):
         real_stack(tmp_path, "huge")
 
 
-def test_photographs_are_picked_evenly(tmp_path):
-    for k in range(5):
-        (tmp_path / f"set{k % 2}").mkdir(exist_ok=True)
-        write_picture(np.full((4, 6), 50 * k, np.uint8), tmp_path / f"set{k % 2}" / f"p{k}.png")
-    every = [int(picture[0, 0, 0]) for picture in photographs(tmp_path, 9)]
-    assert every == [0, 100, 200, 50, 150]
-    assert [int(picture[0, 0, 0]) for picture in photographs(tmp_path, 3)] == [0, 200, 150]
-    assert photographs(tmp_path, 1)[0].shape == (4, 6, 3)
-    assert photographs(None, 3) == []
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no photograph"):
-        photographs(tmp_path / "empty", 3)
-
-
 def test_one_thread_is_for_a_while():
     before = cv2.getNumThreads()
     with one_thread():
@@ -74,7 +58,7 @@ def test_stopwatch_adds_up_cpu_not_wall():
         (["alignment-real", "--data", "nowhere"], "nowhere: no such folder"),
         (["alignment-simulated", "--protocol", "mine"], "no recipe 'mine'"),
         (["alignment-simulated", "--limit", "0"], "--limit 0: give 1 or more"),
-        (["alignment-simulated", "--photos", "nowhere"], "nowhere: no such folder of photographs"),
+        (["alignment-simulated", "--photos", "nowhere"], "nowhere: no such photographs"),
     ],
 )
 def test_wrong_use_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
