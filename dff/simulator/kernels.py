@@ -113,9 +113,9 @@ def kernel(psf: PSF, diameter_px: float, half: Half | None = None, place: Place 
     return picture if diameter_px > 0 else picture.flip(0, 1)
 
 
-def fft_size(size: int) -> int:
-    """The next multiple of 4 without prime factors above 5: fast, and few, so that spectra are reused."""
-    size = -(-size // 4) * 4
+def fft_size(size: int, multiple: int = 4) -> int:
+    """The next multiple of ``multiple`` without prime factors above 5: quick to transform, and few."""
+    size = -(-size // multiple) * multiple
     while True:
         rest = size
         for prime in (2, 3, 5):
@@ -123,7 +123,7 @@ def fft_size(size: int) -> int:
                 rest //= prime
         if rest == 1:
             return size
-        size += 4
+        size += multiple
 
 
 class _Spectra:

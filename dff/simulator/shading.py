@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dff.simulator.draws import Draws
+from dff.simulator.kernels import fft_size
 from dff.simulator.surfaces import CYLINDER, PLANE, SPHERE, Surfaces
-from dff.simulator.textures import fast_size, noise_fields
+from dff.simulator.textures import noise_fields
 
 STEEPEST = 0.97  # of the radius: where a ball's relief stops to fall ever faster
 
@@ -168,7 +169,7 @@ def cast_shadow(alpha: Tensor, shift: Tensor, sigma: Tensor) -> Tensor:
         (...,h,w) in [0,1].
     """
     height, width = alpha.shape[-2:]
-    tall, wide = fast_size(height + height // 2), fast_size(width + width // 2)
+    tall, wide = fft_size(height + height // 2, 8), fft_size(width + width // 2, 8)
     fy = torch.fft.fftfreq(tall, device=alpha.device)
     fx = torch.fft.rfftfreq(wide, device=alpha.device)
     # beyond the padding a shadow would come back on the other side

@@ -6,46 +6,17 @@ A texture is linear light whose logarithm is a paint's base colour plus its step
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from dff.simulator.draws import Draws
+from dff.simulator.kernels import fft_size
 from dff.simulator.lettering import print_distance
 from dff.simulator.paints import Paint
 
 GAMMA = 2.2
-
-
-class Draw:
-    """Random numbers from one seeded generator; tensors come on the generator's device."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-        self.device = generator.device
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=self.generator, device=self.device))
-
-    def log_uniform(self, low: float, high: float) -> float:
-        return math.exp(self.uniform(math.log(low), math.log(high)))
-
-    def integer(self, low: int, high: int) -> int:
-        """Between ``low`` and ``high``, both included."""
-        return int(torch.randint(low, high + 1, (), generator=self.generator, device=self.device))
-
-    def chance(self, share: float) -> bool:
-        return self.uniform(0, 1) < share
-
-    def choice(self, options: Sequence[str]) -> str:
-        return options[self.integer(0, len(options) - 1)]
-
-    def rand(self, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=self.generator, device=self.device)
-
-    def randn(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.generator, device=self.device)
 
 
 def pixel_grid(height: int, width: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
@@ -53,19 +24,6 @@ def pixel_grid(height: int, width: int, device: torch.device | str) -> tuple[Ten
     y = torch.arange(height, device=device, dtype=torch.float32) - (height - 1) / 2
     x = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
     return y[:, None], x[None, :]
-
-
-def fast_size(size: int) -> int:
-    """The next size without prime factors above 5 that is a multiple of 8: quick to transform."""
-    size = -(-size // 8) * 8
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
-        size += 8
 
 
 def noise_fields(draws: Draws, height: int, width: int, slope: Tensor, longest_px: Tensor) -> Tensor:
@@ -78,7 +36,7 @@ def noise_fields(draws: Draws, height: int, width: int, slope: Tensor, longest_p
     Returns:
         (n,2,height,width), a little soft at pixel scale.
     """
-    tall, wide = fast_size(height), fast_size(width)
+    tall, wide = fft_size(height, 8), fft_size(width, 8)
     fy = torch.fft.fftfreq(tall, device=draws.device)[:, None]
     fx = torch.fft.fftfreq(wide, device=draws.device)[None, :]
     squared = fy**2 + fx**2
@@ -93,21 +51,6 @@ def noise_fields(draws: Draws, height: int, width: int, slope: Tensor, longest_p
     spectrum = torch.view_as_complex(draws.normal((*amplitude.shape, 2))) * amplitude
     fields = torch.view_as_real(torch.fft.ifft2(spectrum))[:, :height, :width]
     return fields.permute(0, 3, 1, 2).contiguous()
-
-
-def power_noise(
-    draw: Draw, channels: int, height: int, width: int, slope: float, lowest_cycles: float = 1.0
-) -> Tensor:
-    """(channels,H,W) noise of amplitude 1/f^slope, as `noise_fields`, for one picture.
-
-    Frequencies below ``lowest_cycles`` per picture are not raised further.
-    """
-    slopes, longest = (
-        torch.full(((channels + 1) // 2,), value, device=draw.device)
-        for value in (slope, max(height, width) / lowest_cycles)
-    )
-    fields = noise_fields(Draws(draw.generator), height, width, slopes, longest)
-    return fields.flatten(0, 1)[:channels]
 
 
 # --- patterns: (n,h,w) in [0,1] on coordinates (u, v) [px] along the surface -------------------------------

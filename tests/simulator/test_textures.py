@@ -6,10 +6,8 @@ from dff.simulator.paints import random_paints
 from dff.simulator.surfaces import foreshortened
 from dff.simulator.textures import (
     DRAWN,
-    Draw,
     noise_fields,
     pixel_grid,
-    power_noise,
     texture,
     to_display,
     to_linear,
@@ -95,7 +93,6 @@ def test_noise_follows_its_exponent_and_its_two_fields_are_independent():
 def test_noise_has_any_size():
     draws = Draws(torch.Generator().manual_seed(0))
     assert noise_fields(draws, 37, 53, torch.ones(2), torch.full((2,), 30.0)).shape == (2, 2, 37, 53)
-    assert power_noise(Draw(draws.generator), 3, 37, 53, 1.0).shape == (3, 37, 53)
 
 
 def test_display_and_linear_values_are_inverse():
