@@ -17,8 +17,9 @@ from tyro.conf import FlagCreatePairsOff, arg, subcommand
 
 from dff import __version__
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
+from dff.commands.simulate_options import Simulate
 
-Command = Predict | Align | Fuse | Info | Demo
+Command = Predict | Align | Fuse | Info | Demo | Simulate
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class _Dff:
         | Annotated[Align, subcommand("align")]
         | Annotated[Fuse, subcommand("fuse")]
         | Annotated[Info, subcommand("info")]
-        | Annotated[Demo, subcommand("demo")],
+        | Annotated[Demo, subcommand("demo")]
+        | Annotated[Simulate, subcommand("simulate")],
         arg(name="", help=""),
     ]
 
@@ -53,7 +55,7 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
-_VERBS = ("predict", "align", "fuse", "info", "demo")
+_VERBS = ("predict", "align", "fuse", "info", "demo", "simulate")
 
 
 def _parse(argv: Sequence[str]) -> Command:
@@ -99,6 +101,10 @@ def _run(command: Command) -> None:
         from dff.commands.demo import demo
 
         demo(command)
+    elif isinstance(command, Simulate):
+        from dff.commands.simulate import simulate
+
+        simulate(command)
     elif isinstance(command, Info):
         from dff.commands.info import info
 

@@ -19,6 +19,7 @@ _STAGES = {
     "depth": "depth",
     "fuse": "all in focus",
     "write": "writing slices",
+    "simulate": "simulating",
 }
 
 

@@ -1,0 +1,112 @@
+"""Work shared out to processes, of which none is left running when one of them, or their parent, ends."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+Work = Callable[[int], None]
+
+
+def work_off(work: Work, items: Sequence[int], workers: int) -> Generator[int, None, None]:
+    """Call ``work`` on every item; yields each item when it is done, in any order.
+
+    When the generator is closed early, or an exception passes, processes that are at work are ended at once.
+
+    Args:
+        work: must be picklable if there is more than one worker.
+        items: what to call it on.
+        workers: processes; with 1 the work is done in this one.
+
+    Raises:
+        OSError: a process ended of itself, as when memory ran out.
+        Exception: whatever ``work`` raised.
+    """
+    workers = min(workers, len(items))
+    if workers > 1:
+        yield from _shared_out(work, items, workers)
+        return
+    for item in items:
+        work(item)
+        yield item
+
+
+def _shared_out(work: Work, items: Sequence[int], workers: int) -> Generator[int, None, None]:
+    context = multiprocessing.get_context("spawn")  # forked processes cannot use CUDA, nor threads of torch
+    left = iter(items)
+    lines: dict[Connection, BaseProcess] = {}
+    try:
+        for _ in range(workers):
+            here, there = context.Pipe()
+            process: BaseProcess = context.Process(target=_serve, args=(work, there), daemon=True)
+            process.start()
+            there.close()  # else the end of the process would not end the line
+            lines[here] = process
+            here.send(next(left))
+        while lines:
+            for line in connection.wait(list(lines)):
+                assert isinstance(line, Connection)
+                item = _answer(line, lines[line])
+                after = next(left, None)
+                line.send(after)
+                if after is None:
+                    lines.pop(line).join()
+                yield item
+    finally:
+        for left_over in lines.values():
+            left_over.terminate()
+        for left_over in lines.values():
+            left_over.join()
+
+
+def _answer(line: Connection, process: BaseProcess) -> int:
+    try:
+        answer = line.recv()
+    except EOFError:
+        process.join()
+        raise OSError(
+            f"a worker process ended (exit code {process.exitcode}), perhaps for lack of memory; "
+            "use fewer workers and --resume"
+        ) from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return int(answer)
+
+
+def _serve(work: Work, line: Connection) -> None:
+    # Ctrl-C reaches all processes of a terminal: the first one decides what becomes of the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError):
+        while (item := line.recv()) is not None:
+            try:
+                work(item)
+            except Exception as error:
+                error.add_note(traceback.format_exc())  # where it happened, which pickling forgets
+                line.send(_portable(error))
+                return
+            line.send(item)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
