@@ -1,0 +1,254 @@
+"""The depth network, put together. This file alone knows all sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dff.model import prior
+from dff.model.depth import Completion, Scale, expectation, pooled_over_slices
+from dff.model.features import (
+    Conv,
+    EfdKind,
+    EffectiveDownsampling,
+    Norm,
+    SrdKind,
+    sharp_region_detector,
+)
+from dff.weights import load_weights
+
+STRIDE = 32  # the deepest map; pictures are padded to a multiple of it
+_DEEP_LEVELS = 2  # of the volume, below 1/8
+_LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Size and make-up of the depth network.
+
+    Args:
+        channels: of a slice at half size; doubled at 1/4 and 1/8. Multiples of 16 run fastest.
+        context_channels: of the 2D completion.
+        prior: feed classical focus measures, as channels and as first logits.
+        srd, efd: the modules of the paper or their alternatives (Table 3).
+        norm: "none" (begins as the identity) or "batch".
+    """
+
+    channels: int = 16
+    context_channels: int = 32
+    prior: bool = True
+    srd: SrdKind = "srd"
+    efd: EfdKind = "efd"
+    norm: Norm = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "context_channels"):
+            if getattr(self, name) < 4:
+                raise ValueError(f"NetworkConfig: {name} {getattr(self, name)}; give at least 4")
+        for name, known in (
+            ("srd", ("srd", "residual-2d", "residual-3d")),
+            ("efd", ("efd", "max+conv3d", "avg+conv3d", "strided", "pool3d")),
+            ("norm", ("none", "batch")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"NetworkConfig: {name} {getattr(self, name)!r}; choose from {', '.join(known)}"
+                )
+
+
+SIZES: dict[str, NetworkConfig] = {
+    "nano": NetworkConfig(channels=8, context_channels=16),
+    "tiny": NetworkConfig(channels=16, context_channels=32),
+    "base": NetworkConfig(channels=32, context_channels=64),
+}
+"""Named sizes: about 0.19, 0.75 and 3 million parameters."""
+
+
+@dataclass
+class DepthOutput:
+    """What the network says, at the size of the pictures.
+
+    Args:
+        u: (B,H,W) float32 focus coordinate, 0 = farthest slice, 1 = nearest.
+        log_scale: (B,H,W) float32, log of the Laplace scale of the error of ``u``.
+        scales: the volume's distributions at 1/8, 1/4 and 1/2, coarse to fine, of the padded picture; for
+            training.
+    """
+
+    u: Tensor
+    log_scale: Tensor
+    scales: list[Scale]
+
+
+def _check_inputs(images: Tensor, u: Tensor) -> None:
+    if images.ndim != 5 or images.shape[2] != 3:
+        raise ValueError(f"images must be (B,N,3,H,W), got {tuple(images.shape)}")
+    if images.shape[1] < 2:
+        raise ValueError(f"images: a focal stack needs at least 2 slices, got {images.shape[1]}")
+    if u.shape != images.shape[:2]:
+        raise ValueError(f"u must be (B,N) = {tuple(images.shape[:2])}, got {tuple(u.shape)}")
+    if not images.is_floating_point():
+        raise ValueError(f"images are {images.dtype}; give floating point values in [0,1]")
+
+
+def _upsample(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def focus_coordinate(positions: Tensor) -> Tensor:
+    """Focus coordinate (B,N) in [0,1] of rising positions (B,N) in dioptres, micrometres or slice numbers.
+
+    Raises:
+        ValueError: positions that do not rise.
+    """
+    if positions.ndim != 2 or positions.shape[1] < 2 or bool((positions.diff(dim=1) <= 0).any()):
+        raise ValueError(
+            "focus positions must be (B,N), N >= 2, rising from the farthest slice to the nearest"
+        )
+    wide = positions.double()
+    far, near = wide[:, :1], wide[:, -1:]
+    return ((wide - far) / (near - far)).float()
+
+
+class DepthNetwork(nn.Module):
+    """Depth of an aligned focal stack of any number of slices and any size.
+
+    Per slice: pictures at half size (2x2 pixels as channels), SRD; EFD and SRD to 1/4 and 1/8, a coarse
+    U-Net of SRDs to 1/32. Back up, logits over slices are added coarse to fine at 1/8, 1/4 and 1/2. The
+    expectation over slices is completed and brought to full size by `dff.model.depth.Completion`.
+    After Won & Jeon (ECCV 2022); the prior, the folded convolutions, the space-to-depth stem, the
+    uncertainty and the 2D completion are this project's own.
+    """
+
+    def __init__(self, config: NetworkConfig = SIZES["tiny"]) -> None:
+        super().__init__()
+        self.config = config
+        c, norm = config.channels, config.norm
+        widths = (c, 2 * c, 4 * c)
+
+        def srd(channels: int) -> nn.Module:
+            return sharp_region_detector(config.srd, channels, norm)
+
+        self.stem = Conv(12 + (prior.CHANNELS if config.prior else 0), c, norm=norm)
+        self.place = nn.Linear(3, c)
+        self.encode = nn.ModuleList(srd(width) for width in widths)
+        self.down = nn.ModuleList(EffectiveDownsampling(a, b, config.efd, norm) for a, b in pairwise(widths))
+        self.deep = nn.ModuleList(srd(widths[-1]) for _ in range(_DEEP_LEVELS))
+        self.narrow = nn.ModuleList(Conv(2 * width, width, 1, norm=norm) for width in widths[1::-1])
+        self.decode = nn.ModuleList(srd(width) for width in widths[::-1])
+        self.score = nn.ModuleList(Conv(width, 1, 1).silence() for width in widths[::-1])
+        self.prior_gain = nn.Parameter(torch.ones(3)) if config.prior else None
+        self.completion = Completion(2 * c + 12 + 2, config.context_channels, norm)
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward(self, images: Tensor, u: Tensor) -> DepthOutput:
+        """Depth of a batch of stacks.
+
+        Args:
+            images: (B,N,3,H,W), aligned slices, display values in [0,1], farthest focus first.
+            u: (B,N) focus coordinate of the slices (`focus_coordinate`).
+
+        Raises:
+            ValueError: shapes that disagree, fewer than 2 slices, or integer pictures.
+        """
+        _check_inputs(images, u)
+        height, width = images.shape[-2:]
+        images = _padded(images)
+        n = images.shape[1]
+        hints = prior.focus_prior(images) if self.prior_gain is not None else None
+        colours = F.pixel_unshuffle(_normalised(images).flatten(0, 1), 2)  # B*N,12,H/2,W/2
+        volumes = self._features(colours, hints, u, n)
+        shallow = volumes[0]
+        scales, sharp = self._decode(volumes, hints, u, n)
+        share, mean, variance = expectation(scales[-1].logits, u)
+        seen = [pooled_over_slices(x.to(sharp.dtype), share) for x in (sharp, shallow, colours)]
+        fine, log_scale = self.completion(torch.cat(seen, dim=1), mean, variance)
+        if not self.training:
+            fine = fine.clamp(0, 1)
+        return DepthOutput(fine[:, :height, :width], log_scale[:, :height, :width], scales)
+
+    def _features(self, colours: Tensor, hints: Tensor | None, u: Tensor, n: int) -> list[Tensor]:
+        """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32."""
+        x = colours if hints is None else torch.cat((colours, hints.flatten(0, 1)), dim=1)
+        x = x.to(self.place.weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = F.relu(self.stem(x) + self.place(_places(u).to(x.dtype)).flatten(0, 1)[:, :, None, None])
+        volumes = [self.encode[0](x, n)]
+        for down, encode in zip(self.down, self.encode[1:], strict=True):
+            volumes.append(encode(down(volumes[-1], n), n))
+        for block in self.deep:
+            volumes.append(block(F.max_pool2d(volumes[-1], 2), n))
+        return volumes
+
+    def _decode(
+        self, volumes: list[Tensor], hints: Tensor | None, u: Tensor, n: int
+    ) -> tuple[list[Scale], Tensor]:
+        """Distributions at 1/8, 1/4, 1/2, and the features (B*N,C,h,w) of the last."""
+        x = volumes.pop()
+        for _ in self.deep:
+            x = volumes.pop() + _upsample(x)
+        scales: list[Scale] = []
+        for level, (decode, score) in enumerate(zip(self.decode, self.score, strict=True)):
+            if level:
+                x = volumes.pop() + _upsample(self.narrow[level - 1](x))
+            x = decode(x, n)
+            logits = score(x)[:, 0].unflatten(0, (-1, n)).float()
+            if hints is not None and self.prior_gain is not None:
+                said = F.avg_pool2d(hints[:, :, 0], 4 >> level) if level < 2 else hints[:, :, 0]
+                logits = logits + self.prior_gain[level].float() * said
+            if scales:
+                logits = logits + _upsample(scales[-1].logits)
+            scales.append(Scale(logits, expectation(logits, u)[1]))
+        return scales, x
+
+
+def load_depth_network(name: str | Path, device: torch.device | str = "cpu") -> DepthNetwork:
+    """A trained depth network, in evaluation mode, by the name or the path of its weights.
+
+    Raises:
+        ValueError: unknown or damaged weights, weights of something else, or tensors that do not fit.
+        FileNotFoundError: a known name whose file is missing.
+    """
+    weights = load_weights(name)
+    if weights.network != "depth":
+        raise ValueError(f"{weights.path}: weights of a network for {weights.network}, not for depth")
+    try:
+        network = DepthNetwork(NetworkConfig(**weights.config))
+        network.load_state_dict({key: value.float() for key, value in weights.tensors.items()})
+    except (TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{weights.path}: does not fit this version's depth network; {reason}") from None
+    return network.to(device).eval()
+
+
+def _padded(images: Tensor) -> Tensor:
+    """Bottom and right repeated until height and width are multiples of `STRIDE`."""
+    height, width = images.shape[-2:]
+    below, right = -height % STRIDE, -width % STRIDE
+    if not (below or right):
+        return images
+    flat = F.pad(images.flatten(0, 1), (0, right, 0, below), mode="replicate")
+    return flat.unflatten(0, images.shape[:2])
+
+
+def _normalised(images: Tensor) -> Tensor:
+    """Each stack with zero mean per channel and, all channels together, unit deviation; float32."""
+    images = images.float()
+    centred = images - images.mean(dim=(1, 3, 4), keepdim=True)
+    deviation = centred.square().mean(dim=(1, 2, 3, 4), keepdim=True).sqrt()
+    return centred / deviation.clamp_min(_LEAST_CONTRAST)
+
+
+def _places(u: Tensor) -> Tensor:
+    """(B,N,3): where a slice is in the sweep, and how far its neighbours are; an end repeats its gap."""
+    u = u.float()
+    gap = u.diff(dim=1)
+    before, after = torch.cat((gap[:, :1], gap), dim=1), torch.cat((gap, gap[:, -1:]), dim=1)
+    return torch.stack((2 * u - 1, before, after), dim=-1)

@@ -1,0 +1,48 @@
+"""What classical focus measures say, as channels for the network. No learning; float32 throughout."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHANNELS = 4
+_FLOOR = 2e-3  # of the tone range: below it lies little but rounding
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def modified_laplacian(luma: Tensor) -> Tensor:
+    """(M,1,H,W) -> |second difference in x| + |second difference in y| (Nayar & Nakagawa 1994), same size."""
+    padded = F.pad(luma, (1, 1, 1, 1), mode="replicate")
+    across = 2 * luma - padded[..., 1:-1, :-2] - padded[..., 1:-1, 2:]
+    down = 2 * luma - padded[..., :-2, 1:-1] - padded[..., 2:, 1:-1]
+    return across.abs() + down.abs()
+
+
+def _box(x: Tensor, side: int) -> Tensor:
+    """Mean over a window of ``side`` x ``side``; at the border over the part inside the picture."""
+    reach = side // 2
+    x = F.avg_pool2d(x, (1, side), 1, (0, reach), count_include_pad=False)
+    return F.avg_pool2d(x, (side, 1), 1, (reach, 0), count_include_pad=False)
+
+
+def focus_prior(images: Tensor) -> Tensor:
+    """Log focus measure of every slice at half the size.
+
+    Args:
+        images: (B,N,3,H,W) in [0,1], H and W even.
+
+    Returns:
+        (B,N,4,H/2,W/2) float32. Channels 0 to 2: log energy of the modified Laplacian less its mean over the
+        slices, at a window of about 6 px, of about 14 px, and one octave coarser at about 14 px. Channel 3:
+        the log energy of channel 1 itself, which tells texture from noise.
+    """
+    batch, n = images.shape[:2]
+    weights = images.new_tensor(_LUMA, dtype=torch.float32).view(3, 1, 1)
+    luma = (images.float() * weights).sum(dim=2).flatten(0, 1)[:, None]  # (B*N,1,H,W)
+    half = F.avg_pool2d(luma, 2)
+    fine = F.avg_pool2d(modified_laplacian(luma), 2)
+    energies = (_box(fine, 3), _box(fine, 7), _box(modified_laplacian(half), 7))
+    logs = torch.cat([(energy + _FLOOR).log() for energy in energies], dim=1).unflatten(0, (batch, n))
+    relative = logs - logs.mean(dim=1, keepdim=True)
+    return torch.cat((relative, logs[:, :, 1:2] + 4), dim=2)  # + 4: near zero mean for ordinary pictures

@@ -1,0 +1,96 @@
+"""Train by a recipe: `python -m dff.train --dataset NAME --out FOLDER`; stop any time, go on with --resume.
+
+With several GPUs: `torchrun --nproc_per_node 4 -m dff.train ...`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a depth network by a recipe.
+
+    Args:
+        dataset: name of a recipe in train/, or the path of one.
+        out: folder of the run: checkpoint, logs, validation pictures.
+        data: photographs that simulated surfaces are painted with: a folder, or a file of `pack_photos`.
+        steps: end after this many steps in all, instead of the recipe's.
+        resume: go on from the checkpoint in the folder.
+        seed: of everything random.
+        threads: CPU threads; 0 leaves it to torch.
+        device: where to compute.
+        stop_after: stop after this many minutes, ready to be resumed.
+        decay: begin the last part now: the learning rate falls to zero, then the run ends.
+    """
+
+    dataset: str
+    out: Path
+    data: Path | None = None
+    steps: int | None = None
+    resume: bool = False
+    seed: int = 0
+    threads: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    stop_after: float | None = None
+    decay: bool = False
+
+
+def _run(arguments: Arguments) -> None:
+    if arguments.threads:
+        os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    import torch
+
+    from dff.formats.safe_write import check_folder
+    from dff.recipes import load_recipe
+    from dff.simulator.photos import load_photos
+    from dff.train.checkpoint import NAME
+    from dff.train.config import TrainConfig
+    from dff.train.distributed import world
+    from dff.train.loop import RunOptions, train
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    config = load_recipe("train", arguments.dataset, TrainConfig)
+    if not arguments.resume and (arguments.out / NAME).exists():
+        raise ValueError(f"{arguments.out}: holds a run already; add --resume, or choose another folder")
+    check_folder(arguments.out, overwrite=arguments.resume)
+    arguments.out.mkdir(exist_ok=True)
+    photos = load_photos(arguments.data) if arguments.data is not None else None
+    options = RunOptions(
+        out=arguments.out,
+        resume=arguments.resume,
+        seed=arguments.seed,
+        steps=arguments.steps,
+        stop_after_s=None if arguments.stop_after is None else 60 * arguments.stop_after,
+        decay=arguments.decay,
+    )
+    with world(arguments.device) as here:
+        say = (lambda text: print(text, flush=True)) if here.leads else (lambda text: None)
+        train(config, options, here, photos, say)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    arguments = tyro.cli(Arguments, args=argv, prog="python -m dff.train", description=__doc__)
+    try:
+        _run(arguments)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"dff.train: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

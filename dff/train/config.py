@@ -1,0 +1,192 @@
+"""What a training recipe (train/*.toml) may say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dff.model.network import SIZES, NetworkConfig
+from dff.simulator.capture import SimulationConfig
+
+
+def _check_range(owner: str, name: str, pair: tuple[float, float], least: float) -> None:
+    if not least <= pair[0] <= pair[1]:
+        raise ValueError(f"{owner}: {name} {pair} must be {least:g} <= low <= high")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to a batch each time it is seen. Pairs are (low, high).
+
+    Args:
+        slices: slices per stack, drawn for each step; a random, uneven choice of those that are there.
+        keep_ends_share: share of stacks whose first and last slices are always kept; of others the sweep
+            shrinks, and some of the scene lies beyond it.
+        crop: side [px] of the square that is cut out; a multiple of 32 wastes nothing.
+        flip: mirror and turn at random.
+        gamma: exponent on display values, drawn log-uniformly.
+        gain: factor on display values, drawn log-uniformly.
+        swap_channels_share, grey_share: share of stacks whose channels are permuted, or made grey.
+    """
+
+    slices: tuple[int, int] = (3, 12)
+    keep_ends_share: float = 0.7
+    crop: int = 96
+    flip: bool = True
+    gamma: tuple[float, float] = (0.7, 1.4)
+    gain: tuple[float, float] = (0.6, 1.1)
+    swap_channels_share: float = 0.5
+    grey_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_range("AugmentConfig", "slices", self.slices, 2)
+        _check_range("AugmentConfig", "gamma", self.gamma, 0.1)
+        _check_range("AugmentConfig", "gain", self.gain, 0.01)
+        if self.crop < 32:
+            raise ValueError(f"AugmentConfig: crop {self.crop}; give at least 32 px")
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Where stacks come from: made on the fly, each batch used a few times.
+
+    Args:
+        simulation: the simulated camera and scenes; its pictures are the largest that a step can see.
+        batch: stacks per step (and per process).
+        slices: slices per simulated stack, the most that a step can see.
+        reuse: steps that a simulated batch serves on average, each time augmented anew.
+        pool: batches kept at hand, from which a step draws.
+        misalignment_px: largest root mean square corner error of the simulated alignment; most stacks get
+            less (uniform squared).
+    """
+
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    batch: int = 4
+    slices: int = 12
+    reuse: int = 3
+    pool: int = 16
+    misalignment_px: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "reuse", "pool"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"SourceConfig: {name} {getattr(self, name)}; give at least 1")
+        if self.slices < 2:
+            raise ValueError(f"SourceConfig: slices {self.slices}; a focal stack has at least 2")
+        if self.misalignment_px < 0:
+            raise ValueError("SourceConfig: misalignment_px must not be negative")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the parts of the loss (`dff.train.losses`).
+
+    Args:
+        scales: of the error of depth at 1/8, 1/4, 1/2 and full size.
+        beta: error (share of the sweep) up to which it counts squared.
+        depth, bins, likelihood, gradient: of the four parts.
+    """
+
+    scales: tuple[float, float, float, float] = (0.3, 0.5, 0.7, 1.0)
+    beta: float = 0.02
+    depth: float = 5.0
+    bins: float = 0.15
+    likelihood: float = 0.05
+    gradient: float = 0.5
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW, and a schedule counted in samples (stacks seen, over all processes).
+
+    Args:
+        lr: learning rate of the constant part.
+        betas, weight_decay: of AdamW.
+        clip: largest norm of the gradient.
+        warm_up: samples over which the rate rises from zero.
+        decay: samples over which it falls to zero, whenever the last part of the run is begun.
+        ema: decay per step of the averaged weights, which are what is kept and measured.
+    """
+
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-3
+    clip: float = 2.0
+    warm_up: int = 400
+    decay: int = 8000
+    ema: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.clip <= 0:
+            raise ValueError("OptimiserConfig: lr and clip must be above 0")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"OptimiserConfig: ema {self.ema} must lie in [0,1)")
+        if self.warm_up < 0 or self.decay < 1:
+            raise ValueError("OptimiserConfig: warm_up must be 0 or more samples, decay at least 1")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Held-out stacks, made as the training ones with seeds of their own.
+
+    Args:
+        every: steps between validations; checkpoints are written at the same time.
+        batches: number of batches.
+        slices: slices per stack, one number for each set that is reported.
+        pictures: stacks on the picture sheet.
+    """
+
+    every: int = 200
+    batches: int = 4
+    slices: tuple[int, ...] = (5, 10)
+    pictures: int = 6
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or self.batches < 1 or self.pictures < 0 or not self.slices:
+            raise ValueError(
+                "ValidationConfig: every and batches must be 1 or more; name at least one of slices"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Args:
+        size: name of a network size, or "custom" with ``network`` spelt out.
+        network: used when ``size`` is "custom".
+        steps: where the run ends unless told otherwise.
+        precision: "bfloat16" runs the network in half precision (weights stay float32); "auto" does so on
+            CUDA alone.
+        checkpoint_every: steps between checkpoints, besides those at validations.
+        log_every: steps between lines of the log.
+    """
+
+    size: Literal["nano", "tiny", "base", "custom"] = "tiny"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    steps: int = 20000
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpoint_every: int = 100
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.checkpoint_every < 1 or self.log_every < 1:
+            raise ValueError("TrainConfig: steps, checkpoint_every and log_every must be 1 or more")
+        simulation = self.source.simulation
+        most = max(self.augment.slices[1], *self.validation.slices)
+        if most > self.source.slices:
+            raise ValueError(f"TrainConfig: {most} slices wanted, source.slices makes {self.source.slices}")
+        if self.augment.crop > min(simulation.size):
+            raise ValueError(
+                f"TrainConfig: a crop of {self.augment.crop} px does not fit simulated pictures of "
+                f"{simulation.size[1]}x{simulation.size[0]} px"
+            )
+
+    @property
+    def network_config(self) -> NetworkConfig:
+        return self.network if self.size == "custom" else SIZES[self.size]

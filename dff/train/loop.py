@@ -1,0 +1,164 @@
+"""The training loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dff.model.network import DepthNetwork
+from dff.simulator.photos import PhotoPack
+from dff.train import checkpoint
+from dff.train.checkpoint import TrainState
+from dff.train.config import TrainConfig
+from dff.train.distributed import World
+from dff.train.log import Log
+from dff.train.losses import depth_loss
+from dff.train.optimise import AveragedWeights, build_optimiser, learning_rate
+from dff.train.source import SimulatedSource, Source, split, to_device, validation_batches
+from dff.train.validate import scores, write_sheet
+
+_MOST_BAD_STEPS = 20  # in a row: beyond, the run is lost
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How one call runs a recipe.
+
+    Args:
+        out: folder of the run.
+        resume: go on from the checkpoint in ``out``.
+        seed: of everything random; a resumed run keeps its own.
+        steps: end after this many steps in all; None: the recipe's, or the end of the decay.
+        stop_after_s: write a checkpoint and stop after this many seconds.
+        decay: begin the last part, in which the learning rate falls to zero, now; the run ends with it.
+    """
+
+    out: Path
+    resume: bool = False
+    seed: int = 0
+    steps: int | None = None
+    stop_after_s: float | None = None
+    decay: bool = False
+
+
+def half_precision(config: TrainConfig, device: torch.device) -> Callable[[], AbstractContextManager]:
+    """A maker of contexts in which the network runs in the precision that the recipe asks for."""
+    on = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
+    return partial(torch.autocast, device.type, torch.bfloat16) if on else nullcontext
+
+
+def train(
+    config: TrainConfig,
+    run: RunOptions,
+    world: World,
+    photos: PhotoPack | None = None,
+    say: Callable[[str], None] = print,
+) -> TrainState:
+    """Train a depth network, or go on training it; everything it leaves is in ``run.out``.
+
+    Raises:
+        FileNotFoundError: resume without a checkpoint.
+        ValueError: a checkpoint of another network, or a run whose gradients stay infinite.
+    """
+    torch.manual_seed(run.seed)
+    device = world.device
+    network = DepthNetwork(config.network_config).to(device)
+    averaged = AveragedWeights(network, config.optimiser.ema)
+    optimiser = build_optimiser(network, config.optimiser)
+    state = TrainState(seed=run.seed, world=world.size)
+    settings = checkpoint.plain(config)
+    if run.resume:
+        state, changed = checkpoint.load(
+            run.out / checkpoint.NAME, network, averaged.network, optimiser, settings
+        )
+        if changed and world.leads:
+            say(f"resumed with other settings than before: {', '.join(changed)}")
+        if state.world != world.size and world.leads:
+            say(f"resumed with {world.size} processes instead of {state.world}: other stacks than before")
+        state.world = world.size
+    if run.decay and state.decay_from is None:
+        state.decay_from = state.samples
+
+    seen, unseen = split(photos.to(device) if photos is not None else None)
+    source: Source = SimulatedSource(config, state.seed, rank=world.rank, photos=seen, device=device)
+    held_out = validation_batches(config, state.seed, unseen, device) if world.leads else []
+    precision = half_precision(config, device)
+    model: nn.Module = DistributedDataParallel(network) if world.size > 1 else network
+    log = Log(run.out, config.validation.slices, state.step) if world.leads else None
+    per_step = config.source.batch * world.size
+    bad_in_a_row = 0
+    started = time.monotonic()
+
+    def save() -> None:
+        if world.leads:
+            path = run.out / checkpoint.NAME
+            checkpoint.save(path, network, averaged.network, optimiser, state, settings)
+
+    def validate() -> None:
+        if log is not None:
+            log.validation(state, scores(averaged.network, held_out, config.validation.slices, precision))
+            sheet, stacks = run.out / "validation.png", config.validation.pictures
+            write_sheet(sheet, averaged.network, held_out, stacks, max(config.validation.slices), precision)
+
+    while not _finished(config, run, state):
+        begun = time.monotonic()
+        batch = to_device(source(state.step), device)
+        rate = learning_rate(config.optimiser, state.samples, state.decay_from)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+
+        with precision():
+            output = model(batch["images"], batch["u"])
+        parts = depth_loss(output, batch["u"], batch["target_u"], batch["valid"], config.loss)
+        optimiser.zero_grad(set_to_none=True)
+        parts["total"].backward()
+        # the gradient is the mean over all processes, so that all of them skip the same steps
+        norm = float(nn.utils.clip_grad_norm_(network.parameters(), config.optimiser.clip))
+
+        if math.isfinite(norm):
+            optimiser.step()
+            averaged.update(network, state.step)
+            bad_in_a_row = 0
+        else:
+            state.skipped += 1
+            bad_in_a_row += 1
+            if bad_in_a_row >= _MOST_BAD_STEPS:
+                raise ValueError(
+                    f"step {state.step}: no finite gradient in {bad_in_a_row} steps; lower the lr"
+                )
+        state.step += 1
+        state.samples += per_step
+        state.seconds += time.monotonic() - begun
+        if log is not None:
+            log.step(rate, norm, {name: float(value.detach()) for name, value in parts.items()})
+            if state.step % config.log_every == 0:
+                say(log.flush(state))
+
+        if state.step % config.validation.every == 0:
+            validate()
+            save()
+        elif state.step % config.checkpoint_every == 0:
+            save()
+        late = run.stop_after_s is not None and time.monotonic() - started > run.stop_after_s
+        if world.agreed(late):
+            break
+    if log is not None:
+        log.flush(state)
+    save()
+    validate()
+    return state
+
+
+def _finished(config: TrainConfig, run: RunOptions, state: TrainState) -> bool:
+    if state.decay_from is not None:
+        return state.samples - state.decay_from >= config.optimiser.decay
+    return state.step >= (run.steps if run.steps is not None else config.steps)

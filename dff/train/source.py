@@ -1,0 +1,133 @@
+"""Where training stacks come from. A source is a function of the step: same seed, same step, same batch.
+
+So a run that is stopped and resumed sees what it would have seen, and no state of a random generator needs
+to be kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dff.model.network import focus_coordinate
+from dff.simulator.capture import simulate_batch
+from dff.simulator.photos import PhotoPack
+from dff.train.augment import Batch, align, alignment_errors, augment
+from dff.train.config import SourceConfig, TrainConfig
+
+Source = Callable[[int], Batch]
+
+_HELD_OUT_EVERY = 5  # photographs
+_STACKS, _PICK, _AUGMENT, _SLICES, _VALIDATION = range(5)  # streams of random numbers, apart from each other
+
+
+def stream_seed(*words: int) -> int:
+    """A seed of 63 bits from several numbers; nearby numbers give unrelated seeds."""
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+
+
+def simulated_batch(
+    config: SourceConfig, seed: int, photos: PhotoPack | None, device: torch.device | str
+) -> Batch:
+    """Simulated stacks, aligned to their reference about as well as real ones get aligned.
+
+    Noise and breathing come first, the estimated warp after them, as with real pictures: what the warp does
+    to noise and sharpness is then seen in training too. Focus is what the camera reports; truth beyond the
+    sweep moves to its end.
+    """
+    generator = torch.Generator(device).manual_seed(seed)
+    made = simulate_batch(config.simulation, generator, config.batch, photos=photos, n_slices=config.slices)
+    size = config.simulation.size
+    errors = alignment_errors(config.batch, config.slices, size, config.misalignment_px, generator)
+    matrices = torch.from_numpy(made.sweep.matrices).to(device)
+    focus = made.focus
+    far, near = focus[:, :1, None], focus[:, -1:, None]
+    return {
+        "images": align(made.images, matrices, errors, made.reference),
+        "u": focus_coordinate(focus),
+        "target_u": ((made.dioptre - far) / (near - far)).clamp(0, 1).float(),
+        "valid": made.valid,
+    }
+
+
+def split(photos: PhotoPack | None) -> tuple[PhotoPack | None, PhotoPack | None]:
+    """Photographs for training, and every fifth for validation; with fewer than five, all for both."""
+    if photos is None:
+        return None, None
+    numbers = {name: k for k, name in enumerate(sorted(set(photos.credits)))}
+    if len(numbers) < _HELD_OUT_EVERY:
+        return photos, photos
+    held_out = [numbers[name] % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 for name in photos.credits]
+
+    def part(wanted: bool) -> PhotoPack:
+        chosen = [k for k, out in enumerate(held_out) if out is wanted]
+        return PhotoPack(photos.tiles[chosen], tuple(photos.credits[k] for k in chosen))
+
+    return part(False), part(True)
+
+
+class SimulatedSource:
+    """Batches for training, made on the fly, each used a few times under different augmentation.
+
+    A step draws one of the ``pool`` newest batches; a new one appears every ``reuse`` steps. What is not at
+    hand, as after a resume, is made again from its seed.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        seed: int,
+        *,
+        rank: int = 0,
+        photos: PhotoPack | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config, self.seed, self.rank = config, seed, rank
+        self.photos, self.device = photos, torch.device(device)
+        self._kept: OrderedDict[int, Batch] = OrderedDict()
+
+    def _generator(self, stream: int, *words: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(stream_seed(self.seed, stream, *words))
+
+    def _made(self, index: int) -> Batch:
+        if index not in self._kept:
+            source = self.config.source
+            seed = stream_seed(self.seed, _STACKS, self.rank, index)
+            self._kept[index] = simulated_batch(source, seed, self.photos, self.device)
+        self._kept.move_to_end(index)
+        while len(self._kept) > self.config.source.pool:
+            self._kept.popitem(last=False)
+        return self._kept[index]
+
+    def __call__(self, step: int) -> Batch:
+        source, slices = self.config.source, self.config.augment.slices
+        newest = step // source.reuse
+        # all processes take stacks of one length, or the longest would keep the others waiting
+        n = int(np.random.default_rng([self.seed, _SLICES, step]).integers(slices[0], slices[1] + 1))
+        pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
+        batch = self._made(newest - int(pick.integers(min(source.pool, newest + 1))))
+        return augment(batch, self.config.augment, n, self._generator(_AUGMENT, self.rank, step))
+
+
+def validation_batches(
+    config: TrainConfig, seed: int, photos: PhotoPack | None = None, device: torch.device | str = "cpu"
+) -> list[Batch]:
+    """Held-out stacks: all slices, whole pictures, no augmentation."""
+    return [
+        simulated_batch(config.source, stream_seed(seed, _VALIDATION, index), photos, device)
+        for index in range(config.validation.batches)
+    ]
+
+
+def even_slices(batch: Batch, n: int) -> Batch:
+    """The batch with ``n`` of its slices, spread evenly, both ends kept."""
+    chosen = torch.linspace(0, batch["u"].shape[1] - 1, n, device=batch["u"].device).round().long()
+    return batch | {"images": batch["images"][:, chosen], "u": batch["u"][:, chosen]}
+
+
+def to_device(batch: Batch, device: torch.device) -> dict[str, Tensor]:
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
