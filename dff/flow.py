@@ -259,6 +259,22 @@ def warp(images: Tensor, flow: Tensor, mode: str = "bicubic") -> Tensor:
     return torch.where(still, exact, result).to(images.dtype)
 
 
+def unbiased(flow: Tensor) -> Tensor:
+    """The flow with which bicubic `warp` reads round p + ``flow``(p) without bias, any shape, in pixels.
+
+    The four weights of its kernel (a = -0.75) have their centre of mass up to 0.048 px beside the place asked
+    for: t + t (1 - t) (1 - 2t) / 2 for a fraction t. This asks for the place whose centre is the wanted one;
+    then pictures move by the flow to a thousandth of a pixel, and linear ramps are reproduced exactly.
+    """
+    whole = torch.floor(flow)
+    wanted = flow - whole
+    share = wanted
+    for _ in range(3):  # Newton: the error is 4e-6 after two steps
+        centre = share + share * (1 - share) * (1 - 2 * share) / 2
+        share = share - (centre - wanted) / (1.5 - 3 * share + 3 * share * share)
+    return whole + share
+
+
 def valid_mask(flow: Tensor) -> Tensor:
     """(B,1,H,W) bool: True where p + flow(p) lies between the pixel centres of the image, edges included."""
     _check_flow(flow)

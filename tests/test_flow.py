@@ -337,3 +337,16 @@ def test_errors_name_what_is_wrong() -> None:
         fl.warp(image.to(torch.uint8), flow)
     with pytest.raises(ValueError, match="corner_error"):
         fl.corner_error(flow, torch.zeros(1, 2, 4, 5))
+
+
+def test_unbiased_reading_moves_by_the_flow():
+    ramp = torch.arange(40.0).expand(1, 1, 40, 40)
+    shift = torch.linspace(-1.5, 1.5, 61)
+    flow = torch.zeros(61, 2, 40, 40)
+    flow[:, 0] = shift[:, None, None]
+    inside = (..., slice(4, -4))
+    wanted = (ramp + shift[:, None, None, None])[inside]
+    stack = ramp.expand(61, 1, 40, 40)
+    assert (fl.warp(stack, flow)[inside] - wanted).abs().max() > 0.04
+    assert (fl.warp(stack, fl.unbiased(flow))[inside] - wanted).abs().max() < 1e-4
+    assert torch.equal(fl.unbiased(torch.zeros(3, 2)), torch.zeros(3, 2))

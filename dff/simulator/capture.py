@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dff.flow import affine_flow, warp
+from dff.flow import affine_flow, unbiased, warp
 from dff.simulator.camera_model import CameraModel, Frame
 from dff.simulator.camera_prior import Camera, CameraPrior, load_camera
 from dff.simulator.expose import expose, expose_dual_pixel
@@ -75,7 +75,7 @@ def _move(pictures: Tensor, matrices: np.ndarray, margin: int) -> Tensor:
     shift = back[..., 2] + step - back[..., :2] @ step  # the same motion in pixels of the larger picture
     matrix = np.concatenate([back[..., :2], shift[..., None]], axis=-1).reshape(-1, 2, 3)
     flow = affine_flow(torch.from_numpy(matrix).to(pictures.device, torch.float32), tall, wide)
-    moved = warp(pictures.flatten(0, 1), flow)[..., margin : tall - margin, margin : wide - margin]
+    moved = warp(pictures.flatten(0, 1), unbiased(flow))[..., margin : tall - margin, margin : wide - margin]
     return moved.unflatten(0, pictures.shape[:2])
 
 
