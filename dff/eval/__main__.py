@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +36,15 @@ class Options:
     json: bool = False
     protocol: str | None = None
 
+    def run_module(self, benchmark: Any, *arguments: Any, typed: Sequence[str] = ()) -> Report:
+        """Run a module that has NAME, Protocol and run; ``typed``: options that change the results."""
+        from dff.recipes import load_recipe
+
+        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
+        options = self.text(*typed)
+        report: Report = benchmark.run(protocol, *arguments, limit=self.limit, options=options, say=say)
+        return report
+
     def text(self, *more: str) -> str:
         """The options that change results, as typed, without anybody's folders."""
         words = list(more)
@@ -56,17 +65,11 @@ class RealStacks(Options):
 
     data: Path | None = None
 
-    def run_module(self, benchmark: Any, **more: Any) -> Report:
-        """Run a module that has NAME, Protocol and run."""
+    def run_on_data(self, benchmark: Any, *arguments: Any, typed: Sequence[str] = ()) -> Report:
+        """`run_module` with the folder of the real stacks as its first argument."""
         from dff.eval.inputs import data_folder
-        from dff.recipes import load_recipe
 
-        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        folder = data_folder(self.data)
-        report: Report = benchmark.run(
-            protocol, folder, limit=self.limit, options=self.text(), say=say, **more
-        )
-        return report
+        return self.run_module(benchmark, data_folder(self.data), *arguments, typed=typed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ class AlignmentReal(RealStacks):
     def run(self) -> Report:
         from dff.eval import alignment_real
 
-        return self.run_module(alignment_real)
+        return self.run_on_data(alignment_real)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +94,11 @@ class AlignmentSimulated(Options):
 
     def run(self) -> Report:
         from dff.eval import alignment_simulated as benchmark
-        from dff.eval.inputs import photographs
         from dff.recipes import load_recipe
+        from dff.simulator.photos import load_photos
 
         protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        photos = photographs(self.photos, protocol.photos)
+        photos = load_photos(self.photos, most_tiles=protocol.photos) if self.photos else None
         options = self.text(*(["--photos DIR"] if self.photos else []))
         return benchmark.run(protocol, photos, limit=self.limit, options=options, say=say)
 
@@ -107,7 +110,7 @@ class AllInFocus(RealStacks):
     def run(self) -> Report:
         from dff.eval import all_in_focus
 
-        return self.run_module(all_in_focus)
+        return self.run_on_data(all_in_focus)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +141,9 @@ class Cost(Options):
     """CPU time and memory of `dff predict`."""
 
     def run(self) -> Report:
-        from dff.eval import cost as benchmark
-        from dff.recipes import load_recipe
+        from dff.eval import cost
 
-        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        return benchmark.run(protocol, limit=self.limit, options=self.text(), say=say)
+        return self.run_module(cost)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,76 @@ class Gallery(RealStacks):
     def run(self) -> Report:
         from dff.eval import gallery
 
-        return self.run_module(gallery, pictures=self.pictures)
+        return self.run_on_data(gallery, self.pictures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorExact(Options):
+    """Layered rendering against exact lens sampling."""
+
+    def run(self) -> Report:
+        from dff.eval import simulator_exact
+
+        return self.run_module(simulator_exact)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorSpeed(Options):
+    """Simulated stacks per second: CPU, worker processes, GPU."""
+
+    def run(self) -> Report:
+        from dff.eval import simulator_speed
+
+        return self.run_module(simulator_speed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorCamera(Options):
+    """Dual pixels, motion and breathing, measured from simulated pictures."""
+
+    def run(self) -> Report:
+        from dff.eval import simulator_camera
+
+        return self.run_module(simulator_camera)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatorBlender(Options):
+    """Fast rendering against path-traced references.
+
+    Args:
+        refs: Folder of the references; those that are missing are rendered, which takes bpy and minutes each.
+        maps: Folder for pictures of the errors; those of an earlier run are replaced.
+    """
+
+    refs: Path
+    maps: Path | None = None
+
+    def run(self) -> Report:
+        from dff.eval import simulator_blender
+
+        return self.run_module(simulator_blender, self.refs, self.maps, typed=["--refs DIR"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain(RealStacks):
+    """Simulated beside real stacks: focus measure, noise, blur, texture.
+
+    Args:
+        photos: Folder or packed file of photographs to use as textures too.
+        pictures: Folder for the pages; those of an earlier run are replaced.
+    """
+
+    photos: Path | None = None
+    pictures: Path = Path("docs/domain")
+
+    def run(self) -> Report:
+        from dff.eval import domain
+        from dff.simulator.photos import load_photos
+
+        photos = load_photos(self.photos) if self.photos else None
+        typed = ["--photos DIR"] if self.photos else []
+        return self.run_on_data(domain, self.pictures, photos, typed=typed)
 
 
 Benchmark = (
@@ -168,6 +238,11 @@ Benchmark = (
     | Annotated[Depth, tyro.conf.subcommand("depth")]
     | Annotated[Cost, tyro.conf.subcommand("cost")]
     | Annotated[Gallery, tyro.conf.subcommand("gallery")]
+    | Annotated[SimulatorExact, tyro.conf.subcommand("simulator-exact")]
+    | Annotated[SimulatorSpeed, tyro.conf.subcommand("simulator-speed")]
+    | Annotated[SimulatorCamera, tyro.conf.subcommand("simulator-camera")]
+    | Annotated[SimulatorBlender, tyro.conf.subcommand("simulator-blender")]
+    | Annotated[Domain, tyro.conf.subcommand("domain")]
 )
 
 

@@ -83,7 +83,7 @@ def test_end_to_end(tmp_path, write_slices, half_sharp, capsys):
     truth[:, 80:] = 5
     np.save(tmp_path / "data" / "rendered" / "depth_truth.npy", truth[10:110, 12:148])
     scene, protocol = tmp_path / "small.toml", tmp_path / "tiny.toml"
-    scene.write_text("n_slices = 5\nsize = [96, 96]\nmax_coc_px = [6.0, 8.0]\n")
+    scene.write_text("size = [96, 96]\n[camera]\nn_slices = [5, 5]\nmax_coc_px = [6.0, 8.0]\n")
     protocol.write_text(TINY.format(scene=scene.as_posix()))
     common = ["--json", "--out", str(tmp_path / "out"), "--protocol", str(protocol)]
 
