@@ -69,6 +69,7 @@ class CameraModel:
         picture_height: their height [px].
         ladder: focus distances of its sweeps.
         psf: shape of the blur.
+        softness_px: Gaussian sigma of what lens and pixel blur even in focus, in px of the pictures at hand.
         motion: what moves the picture beside the lens's breathing.
         motor: errors of the focus motor; none: the lens stands where it is told.
         sensor: noise, mosaic, vignetting, coding.
@@ -79,6 +80,7 @@ class CameraModel:
     picture_height: int
     ladder: Ladder = field(default_factory=Ladder)
     psf: PSF = field(default_factory=PSF)
+    softness_px: float = 0.0
     motion: Motion = field(default_factory=Motion)
     motor: Motor | None = None
     sensor: Sensor = field(default_factory=Sensor)
@@ -86,6 +88,8 @@ class CameraModel:
     def __post_init__(self) -> None:
         if self.picture_width < 16 or self.picture_height < 16:
             raise ValueError("CameraModel: picture_width and picture_height must be at least 16 px")
+        if self.softness_px < 0:
+            raise ValueError("CameraModel: softness_px must not be negative")
         self.lens.coc_px(0.0, self.ladder.focus())  # refuses a focus nearer than the focal length
 
     def sweep(
@@ -114,7 +118,7 @@ class CameraModel:
             np.stack(true),
             np.stack(coefficients),
             (lens,) * batch,
-            (self.psf, self.sensor),
+            (self.psf, self.sensor, np.full(batch, self.softness_px)),
             frame,
             random,
             tuple(notes),
@@ -126,7 +130,7 @@ def assemble(
     true_focus: np.ndarray,
     coefficients: np.ndarray,
     lenses: tuple[Lens, ...],
-    parts: tuple[PSF, Sensor],
+    parts: tuple[PSF, Sensor, np.ndarray],
     frame: Frame,
     random: np.random.Generator,
     notes: tuple[dict[str, Any], ...],
@@ -145,6 +149,7 @@ def assemble(
         lenses=lenses,
         psf=parts[0],
         sensor=parts[1],
+        softness_px=parts[2],
         frame=frame.whole,
         origin=origin,
         notes=notes,

@@ -31,6 +31,7 @@ class CameraPrior:
             uniform; the camera's lens breathes that much.
         focus_error_steps: deviation of the true from the reported focus, in mean steps of the ladder.
         psfs: shapes of blur, one picked per batch.
+        softness_px: Gaussian sigma of what lens, pixel and demosaicing blur even in focus, uniform.
         motion: beside the breathing.
         sensors: one picked per batch.
     """
@@ -43,11 +44,15 @@ class CameraPrior:
     breathing_px: tuple[float, float] = (0.0, 0.0)
     focus_error_steps: float = 0.0
     psfs: tuple[PSF, ...] = (PSF(),)
+    softness_px: tuple[float, float] = (0.0, 0.0)
     motion: Motion = field(default_factory=Motion)
     sensors: tuple[Sensor, ...] = (Sensor(),)
 
     def __post_init__(self) -> None:
-        for name in ("n_slices", "far_dioptre", "near_dioptre", "uneven", "max_coc_px", "breathing_px"):
+        for name in (
+            *("n_slices", "far_dioptre", "near_dioptre", "uneven", "max_coc_px", "breathing_px"),
+            "softness_px",
+        ):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"CameraPrior: {name} ({low}, {high}) must be low <= high")
@@ -60,8 +65,8 @@ class CameraPrior:
             )
         if self.max_coc_px[0] <= 0:
             raise ValueError(f"CameraPrior: max_coc_px {self.max_coc_px} must be above 0")
-        if self.uneven[0] < 0 or self.focus_error_steps < 0:
-            raise ValueError("CameraPrior: uneven and focus_error_steps must not be negative")
+        if min(self.uneven[0], self.focus_error_steps, self.softness_px[0]) < 0:
+            raise ValueError("CameraPrior: uneven, focus_error_steps, softness_px must not be negative")
         if not self.psfs or not self.sensors:
             raise ValueError("CameraPrior: give at least one of psfs and of sensors")
 
@@ -104,7 +109,7 @@ class CameraPrior:
             focus.append(ladder)
             true.append(stands)
             lenses.append(lens)
-        parts = psf, sensor
+        parts = psf, sensor, random.uniform(*self.softness_px, batch)
         return assemble(
             np.stack(focus),
             np.stack(true),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dff.flow import affine_flow, unbiased, warp
@@ -79,6 +81,21 @@ def _move(pictures: Tensor, matrices: np.ndarray, margin: int) -> Tensor:
     return moved.unflatten(0, pictures.shape[:2])
 
 
+def _soften(pictures: Tensor, sigma_px: np.ndarray) -> Tensor:
+    """(B,N,C,H,W) blurred by a Gaussian of its own for each stack; the border is continued by reflection."""
+    if not sigma_px.any():
+        return pictures
+    stacks = []
+    for stack, sigma in zip(pictures, sigma_px, strict=True):
+        reach = max(1, math.ceil(3 * sigma))
+        at = torch.arange(-reach, reach + 1, device=pictures.device, dtype=pictures.dtype)
+        taps = torch.softmax(-at.square() / (2 * max(float(sigma), 1e-3) ** 2), dim=0)
+        flat = F.pad(stack.flatten(0, 1)[:, None], (reach,) * 4, mode="reflect")
+        rows = F.conv2d(flat, taps[None, None, :, None])
+        stacks.append(F.conv2d(rows, taps[None, None, None, :])[:, 0].reshape(stack.shape))
+    return torch.stack(stacks)
+
+
 def capture(
     layers: Sequence[Layer],
     sweep: Sweep,
@@ -123,7 +140,7 @@ def capture(
     exposure = sweep.sensor.draw(generator, focus.shape[0], focus.shape[1], ramp)
 
     def seen(light: Tensor) -> Tensor:
-        return _move(light, sweep.matrices, margin)
+        return _soften(_move(light, sweep.matrices, margin), sweep.softness_px)
 
     whole = sweep.field()
     light_axis = *whole.axis_px[::-1], whole.corner_px

@@ -56,9 +56,7 @@ class SimulatedBatch:
             lens = lens.resized(self.images.shape[-1] / self.dioptre.shape[-1])
         halves = self.halves and tuple(_pictures(half[b], depth) for half in self.halves)
         return Simulated(
-            stack=FocalStack(
-                _pictures(self.images[b], depth), sweep.focus[b], lens, origin="simulated"
-            ),
+            stack=FocalStack(_pictures(self.images[b], depth), sweep.focus[b], lens, origin="simulated"),
             dioptre=self.dioptre[b].cpu().numpy(),
             aif=self.aif[b].permute(1, 2, 0).contiguous().cpu().numpy(),
             matrices=sweep.matrices[b],
@@ -71,6 +69,7 @@ class SimulatedBatch:
             halves=(halves[0], halves[1]) if halves else None,
             parameters={
                 "psf": asdict(sweep.psf),
+                "softness_px": float(sweep.softness_px[b]),
                 "frame": list(sweep.frame),
                 "origin": list(sweep.origin),
                 **sweep.notes[b],

@@ -28,6 +28,7 @@ class Sweep:
         lenses: B lenses, for the picture's pixels; None: not known.
         psf: point spread function, one for the batch.
         sensor: what makes pictures of the light.
+        softness_px: (B,) Gaussian sigma [px] of lens and pixel, of what is in focus too.
         frame: (height, width) of the whole picture that the patch is cut from.
         origin: (row, column) of the patch's first pixel in the frame.
         notes: B tables of whatever else was drawn, plain numbers.
@@ -41,6 +42,7 @@ class Sweep:
     lenses: tuple[Lens | None, ...]
     psf: PSF
     sensor: Sensor
+    softness_px: np.ndarray
     frame: tuple[int, int]
     origin: tuple[int, int] = (0, 0)
     notes: tuple[dict[str, Any], ...] = ()

@@ -75,6 +75,7 @@ def surface() -> Callable[..., Simulated]:
             lenses=(None,),
             psf=PSF(),
             sensor=Sensor(shot=(5e-5, 5e-5)),
+            softness_px=np.zeros(1),
             frame=(height, width),
             notes=({},),
         )

@@ -170,6 +170,7 @@ def test_an_unknown_key_and_an_unknown_camera_are_refused(tmp_path):
         (lambda: CameraPrior(near_dioptre=(0.1, 0.2)), "below near_dioptre"),
         (lambda: CameraPrior(psfs=()), "at least one"),
         (lambda: CameraPrior(focus_error_steps=-1), "must not be negative"),
+        (lambda: replace(PHONE, softness_px=-0.1), "softness_px"),
     ],
 )
 def test_bad_cameras_are_refused(make, words):

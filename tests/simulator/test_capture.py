@@ -167,6 +167,18 @@ def test_moved_slices_see_the_scene_up_to_their_border():
         assert np.abs(np.diff(column, axis=1)).max() > 1e-4
 
 
+def test_softness_blurs_what_is_in_focus_too():
+    def spread(softness_px):
+        camera = replace(QUIET, max_coc_px=(0.3, 0.3), softness_px=(softness_px, softness_px))
+        light = take(dots, camera).images[0, 2, 0].double() ** 2.2
+        near = light[24:39, 33:48]  # the dot at (40, 31)
+        at = torch.arange(15.0, dtype=torch.float64) - 7
+        return float((near * at.square()).sum() / near.sum())
+
+    assert spread(0) == pytest.approx(4.0, rel=0.01)
+    assert spread(0.8) == pytest.approx(4.0 + 0.64, rel=0.02)
+
+
 def test_noise_and_exposure_reach_the_pictures():
     grey = flat(torch.full((3, *SIZE), 0.4))
     noisy = take(grey, replace(QUIET, sensors=(Sensor(shot=(1e-3, 1e-3), read=(1e-5, 1e-5), bit_depth=0),)))
