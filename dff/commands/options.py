@@ -80,9 +80,11 @@ class PredictTo:
     poor: Literal["drop", "keep"] = "drop"
     """what becomes of slices that do not fit their neighbours (another scene, a jerk)"""
     model: Annotated[str, arg(metavar="NAME|FILE")] = "classical"
-    """what finds depth: classical, or a settings file of it"""
+    """what finds depth: classical, trained weights, or a file of either (.toml, .safetensors)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where a learned model runs; classical runs on the CPU"""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """of a learned model; auto: bfloat16 on CUDA, float32 on the CPU"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,7 @@ class Info(Reading):
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Telling):
-    """Make a small focal stack and run everything on it."""
+    """Run everything on the sample stack of this package: a laid table, rendered, with its truth."""
 
     out: Annotated[str, arg(metavar="DIR")] = "demo"
     """folder for the stack and all results"""

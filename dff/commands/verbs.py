@@ -12,11 +12,11 @@ from dff.commands.options import Align, Fuse, Predict
 from dff.commands.outputs import Outputs, json_text
 from dff.commands.source import open_stack, stack_files, stack_name
 from dff.commands.terminal import Terminal
+from dff.models import Model, check_model, is_learned, load_model
 from dff.pipeline import Prediction
 from dff.pipeline import align as run_align
 from dff.pipeline import fuse as run_fuse
 from dff.pipeline import predict as run_predict
-from dff.recipes import find_recipe, recipe_names
 from dff.stack import UNIT_WORDS, FocalStack
 
 _PREDICT_OUTPUTS = ("out", "aif", "confidence", "vis", "mesh", "aligned", "save_steps", "report")
@@ -37,19 +37,17 @@ def predict(options: Predict) -> Prediction:
         outputs.check_folder("aligned", options.aligned)
         outputs.check_report("report", options.report)
         outputs.check_steps("save-steps", options.save_steps)
-        _check_model(options.model)
-        _check_device(options.device, terminal)
+        model = _model(options, terminal)
 
         clock = _Clock()
         stack = _read(options, outputs, terminal)
         clock.lap("read")
         result = run_predict(
             stack,
-            model=options.model,
+            model=model,
             align=options.align,
             reference=_reference(options.reference, stack),
             aif="aif" in outputs or "mesh" in outputs,
-            device=options.device,
             poor=options.poor,
             steps=outputs.steps("save-steps"),
             progress=terminal.progress,
@@ -177,17 +175,20 @@ def _reference(text: str, stack: FocalStack) -> str | int:
     return int(text)
 
 
-def _check_model(model: str) -> None:
-    try:
-        find_recipe("weights", model)
-    except ValueError:
-        known = ", ".join(recipe_names("weights"))
-        raise ValueError(f"--model {model}: no such model; give {known}, or a settings file") from None
+def _model(options: Predict, terminal: Terminal) -> Model:
+    """The model asked for, loaded before any slice is read."""
+    check_model(options.model)
+    if not is_learned(options.model):
+        if options.device == "cuda":
+            _cuda_for_nothing(terminal)
+        return load_model(options.model)
+    from dff.model.infer import InferenceConfig
+
+    inference = InferenceConfig(precision=options.precision)
+    return load_model(options.model, device=options.device, inference=inference)
 
 
-def _check_device(device: str, terminal: Terminal) -> None:
-    if device != "cuda":
-        return
+def _cuda_for_nothing(terminal: Terminal) -> None:
     import torch
 
     if not torch.cuda.is_available():

@@ -1,92 +1,91 @@
-"""The demo stack: a laid table, seen by a compact camera through a real focus sweep, with its truth."""
+"""The sample stack that comes with the package: a laid table, rendered by a path tracer, with its truth."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from PIL import Image
 
-from dff.camera import Lens
-from dff.formats.pictures import write_picture
+from dff.formats.read import read_stack
 from dff.formats.safe_write import atomic_path, check_folder
-from dff.recipes import load_recipe
-from dff.simulator.capture import Simulated, SimulationConfig, capture, draw_sweep
-from dff.simulator.table import table_scene
-from dff.simulator.textures import Draw
+from dff.stack import FocalStack
 
-RECIPE_WIDTH = 640  # px, the picture width that the camera's pixel pitch belongs to
-TRUTH = "truth"
+SAMPLE = Path(__file__).parents[1] / "sample"
+TRUTH, DEPTH, ALL_IN_FOCUS = "truth", "depth.npz", "all_in_focus.png"
 
 
-def demo_stack(seed: int = 0, size: tuple[int, int] = (480, 640)) -> Simulated:
-    """Ten slices of a laid table from 2 m to 0.25 m, blurred up to 13 px in diameter at 640 px width.
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A focal stack and what is known about it.
 
     Args:
-        seed: varies motion, noise, the grain of all surfaces and the growth of the twigs.
-        size: (height, width); the field of view stays that of the camera.
+        stack: the slices, far first, with focus and lens.
+        dioptre: (H,W) float32 true inverse depth in the reference slice's frame.
+        valid: (H,W) bool, pixels whose depth is known.
+        edges: (H,W) bool, pixels on an occlusion boundary.
+        aif: (H,W,3) uint8 all-in-focus picture, free of noise, same frame.
+        matrices: (N,2,3) float64, reference pixel (x,y,1) -> pixel of slice n showing the same point (pixel
+            centres at integers).
+        reference: index of the reference slice.
     """
-    lens = load_recipe("simulator/cameras", "compact", Lens).resized(size[1] / RECIPE_WIDTH)
-    config = replace(load_recipe("simulator/scenes", "demo", SimulationConfig), size=size, lens=lens)
-    generator = torch.Generator().manual_seed(seed)
-    sweep = draw_sweep(config, Draw(generator))
-    layers = table_scene(config, sweep.margin(size), generator)
-    return capture(layers, config, sweep, generator)
+
+    stack: FocalStack
+    dioptre: np.ndarray
+    valid: np.ndarray
+    edges: np.ndarray
+    aif: np.ndarray
+    matrices: np.ndarray
+    reference: int
 
 
-def _stack_toml(simulated: Simulated, lens: Lens) -> str:
-    assert simulated.stack.focus is not None
-    distances = ", ".join(f"{1 / dioptre:.6g}" for dioptre in simulated.stack.focus)
-    return (
-        "# Focus distance of each slice in metres, in the order of the file names.\n"
-        f"focus_m = [{distances}]\n\n"
-        "[lens]\n"
-        f"focal_length_mm = {lens.focal_length_m * 1e3:.6g}\n"
-        f"f_number = {lens.f_number:.6g}\n"
-        f"pixel_pitch_um = {lens.pixel_pitch_m * 1e6:.6g}\n"
-        f"breathing = {lens.breathing:.6g}\n"
-    )
+def read_sample(folder: str | Path) -> Sample:
+    """Read a folder that `write_demo` filled.
+
+    Raises:
+        FileNotFoundError: it does not hold the stack or its truth.
+    """
+    folder = Path(folder)
+    stack = read_stack(folder)
+    with np.load(folder / TRUTH / DEPTH) as truth:
+        arrays = {name: truth[name] for name in ("valid", "edges", "matrices")}
+        dioptre, reference = truth["dioptre"].astype(np.float32), int(truth["reference"])
+    with Image.open(folder / TRUTH / ALL_IN_FOCUS) as picture:
+        aif = np.asarray(picture)
+    return Sample(stack=stack, dioptre=dioptre, aif=aif, reference=reference, **arrays)
 
 
-def write_demo(
-    folder: str | Path, *, seed: int = 0, size: tuple[int, int] = (480, 640), overwrite: bool = False
-) -> list[Path]:
-    """Write the demo stack: JPEG slices, `stack.toml`, and the truth in a folder of its own.
+def demo_stack() -> Sample:
+    """Ten slices of a laid table from 2 m to 0.25 m, blurred up to 13 px in diameter.
+
+    Made by ``python -m dff.simulator.blender.sample``: every slice is path-traced through the aperture of
+    simulator/cameras/compact.toml, which breathes and drifts.
+    """
+    return read_sample(SAMPLE)
+
+
+def write_demo(folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+    """Copy the sample stack: JPEG slices with focus and lens in their EXIF, the truth in a folder of its own.
 
     Args:
         folder: missing (its parent must exist) or empty; with ``overwrite``, files of the same names go.
-        seed, size: as in `demo_stack`.
 
     Returns:
-        The files written: the slices, stack.toml, truth/depth_truth.npz (dioptre, metres and edges (H,W) of
-        slice ``reference``, matrices (N,2,3) from it to each slice, focus (N,) in dioptres) and
-        truth/all_in_focus.png.
+        The files written: the slices, truth/depth.npz (dioptre, valid and edges (H,W) of slice ``reference``;
+        matrices (N,2,3) from it to each slice, and their coefficients (N,4); focus, true_focus and
+        coc_px_per_dioptre (N,)) and truth/all_in_focus.png.
 
     Raises:
         FileNotFoundError, ValueError: the folder cannot be used; nothing is written.
     """
     folder = check_folder(folder, overwrite)
-    simulated = demo_stack(seed, size)
-    lens = simulated.stack.lens
-    assert lens is not None
-    (folder / TRUTH).mkdir(parents=True, exist_ok=True)
-    files = [
-        write_picture(picture, folder / f"slice_{k:02d}.jpg", overwrite=overwrite)
-        for k, picture in enumerate(simulated.stack.slices)
-    ]
-    with atomic_path(folder / "stack.toml") as temporary:
-        temporary.write_text(_stack_toml(simulated, lens), encoding="utf-8")
-    depth_path = folder / TRUTH / "depth_truth.npz"
-    with atomic_path(depth_path) as temporary:
-        np.savez_compressed(
-            temporary,
-            dioptre=simulated.dioptre,
-            metres=1 / simulated.dioptre,
-            edges=simulated.edges,
-            matrices=simulated.matrices,
-            reference=np.array(simulated.reference),
-            focus=simulated.stack.positions,
-        )
-    picture_path = write_picture(simulated.aif, folder / TRUTH / "all_in_focus.png", overwrite=overwrite)
-    return [*files, folder / "stack.toml", depth_path, picture_path]
+    written = []
+    for source in sorted(path for path in SAMPLE.rglob("*") if path.is_file()):
+        target = folder / source.relative_to(SAMPLE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+        written.append(target)
+    return written

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,10 +94,7 @@ def test_the_reference_is_left_as_it_is(word: str, name: int, stairs: Path) -> N
 def test_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], snapshot: Callable
 ) -> None:
-    from dff.simulator import demo
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "write_demo", partial(demo.write_demo, size=(120, 160)))
     assert main(["demo"]) == 0
     out = capsys.readouterr().out
     assert "slice_09.jpg" in out
@@ -106,7 +102,7 @@ def test_demo(
     assert "depth_vis.png" in out
     made = files_in("demo")
     wanted = ("depth.png", "depth.json", "all_in_focus.png", "confidence.png", "depth_vis.png", "mesh.glb")
-    assert {*wanted, "report.json", "stack/stack.toml", "aligned/slice_00.jpg"} <= set(made)
+    assert {*wanted, "report.json", "stack/truth/depth.npz", "aligned/slice_00.jpg"} <= set(made)
     before = snapshot()
     assert main(["demo"]) == 2
     assert "pass --overwrite" in capsys.readouterr().err
