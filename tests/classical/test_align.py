@@ -25,16 +25,10 @@ SCENE = SceneConfig(
     textures=("noise", "checks", "dots", "glyphs"),
     backgrounds=("slanted",),
     object_size=(0.2, 0.7),
-    faded_share=0,
-    flat_share=0,
-    plain_share=0,
-    dark_share=0,
-    lights_share=0,
-    shaded_share=0,
-    shadow_share=0,
-    curved_share=0,
-    standing_share=0,
-    cluster_share=0,
+    **{
+        f"{name}_share": 0.0
+        for name in "faded flat plain dark lights shaded shadow curved standing cluster".split()
+    },
 )
 
 

@@ -84,7 +84,7 @@ def test_corner_errors():
 def test_simulated_end_to_end(tmp_path, capsys):
     scene = tmp_path / "small.toml"
     scene.write_text(
-        'size = [96, 96]\n[scene]\ntextures = ["noise"]\nplain_share = 0.0\ndark_share = 0.0\nlights_share = 0.0\n'
+        'size = [96, 96]\n[scene]\ntextures = ["noise"]\nplain_share = 0.0\ndark_share = 0.0\n'
         "[camera]\nn_slices = [3, 3]\nmax_coc_px = [3.0, 4.0]\n"
         "[camera.motion]\nzoom_px = 1.0\nshift_px = 1.0\n"
     )
