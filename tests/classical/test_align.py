@@ -19,16 +19,14 @@ from dff.simulator.sensor import Sensor
 from dff.stack import FocalStack
 
 SIZE = (128, 160)
+OFF = ("faded", "flat", "plain", "dark", "lights", "shaded", "shadow", "curved", "standing", "cluster")
 SCENE = SceneConfig(
     objects=(2, 3),
     shapes=("ellipse", "box", "star", "blob", "bars", "wire", "fence"),
     textures=("noise", "checks", "dots", "glyphs"),
     backgrounds=("slanted",),
     object_size=(0.2, 0.7),
-    **{
-        f"{name}_share": 0.0
-        for name in "faded flat plain dark lights shaded shadow curved standing cluster".split()
-    },
+    **{f"{name}_share": 0.0 for name in OFF},
 )
 
 
