@@ -132,7 +132,11 @@ def capture(
     middle = ..., slice(margin, margin + height), slice(margin, margin + width)
     focus, gain, ramp = (
         torch.from_numpy(part).to(device, torch.float32)
-        for part in (sweep.true_focus, sweep.coc_px_per_dioptre, sweep.ramp)
+        for part in (
+            sweep.true_focus,
+            sweep.coc_px_per_dioptre / sweep.coefficients[..., 0],  # the motion will scale the blur, too
+            sweep.ramp,
+        )
     )
     if sweep.sensor.is_green:
         layers = [Layer(layer.colour[..., 1:2, :, :], layer.alpha, layer.dioptre) for layer in layers]

@@ -16,6 +16,7 @@ from dff.simulator.blender import meshes
 from dff.simulator.blender.gltf import gltf_files
 from dff.simulator.blender.hidden import extend, fill_unseen
 from dff.simulator.blender.materials import MIN_CONTRAST, image_files, random_colour
+from dff.simulator.blender.passes import split_crossing
 from dff.simulator.blender.random_scene import KINDS, BlenderConfig, panorama_files, random_scene
 from dff.simulator.blender.reference import Reference
 from dff.simulator.blender.session import RenderSettings, require_bpy
@@ -129,6 +130,22 @@ def test_what_no_lens_sees_is_recoloured() -> None:
     # a gap too wide to hide anything changes nothing
     layers, _ = _covered_floor(gap_dioptre=2.0)
     assert torch.equal(fill_unseen(layers, 20.0)[0].colour, layers[0].colour)
+
+
+def test_a_wire_through_a_card_is_divided_where_it_passes() -> None:
+    one, x = torch.ones(40, 40), torch.arange(40.0).expand(40, 40)
+    card = Layer(0.2 * one.expand(3, -1, -1), ((x > 5) & (x < 35)).float(), 2 * one)
+    wire = Layer(0.9 * one.expand(3, -1, -1), torch.zeros(40, 40), 1 + x / 20)
+    wire.alpha[20:23] = 1
+    parts = split_crossing([wire, card])
+    assert len(parts) == 3
+    assert torch.equal(parts[0].alpha, card.alpha)
+    behind, before = sorted(parts[1:], key=lambda part: float((part.alpha * part.dioptre).sum()))
+    assert torch.equal(behind.alpha + before.alpha, wire.alpha)
+    assert bool((before.dioptre[before.alpha > 0] > 2).all())
+    assert bool((behind.dioptre[behind.alpha > 0] <= 2).all())
+    clear = Layer(wire.colour, wire.alpha, wire.dioptre + 2)
+    assert [part.alpha is clear.alpha for part in split_crossing([clear, card])] == [False, True]
 
 
 def test_colours_are_neither_black_nor_shrill() -> None:

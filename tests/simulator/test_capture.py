@@ -167,6 +167,28 @@ def test_moved_slices_see_the_scene_up_to_their_border():
         assert np.abs(np.diff(column, axis=1)).max() > 1e-4
 
 
+def test_the_blur_of_a_slice_is_that_of_its_lens_however_much_the_slice_is_scaled():
+    lens = Lens(0.0044, 1.8, 28e-6, breathing=6.0)
+    ladder = Ladder(far_dioptre=1.0, near_dioptre=5.0, n_slices=3)
+    camera = CameraModel(lens, SIZE[1], SIZE[0], ladder, sensor=CLEAN)
+
+    def point(margin):
+        height, width = (side + 2 * margin for side in SIZE)
+        picture = torch.zeros(1, 3, height, width)
+        picture[..., margin + 32, margin + 40] = 1
+        full = torch.ones(1, height, width)
+        return [Layer(picture, full, full * 5)]
+
+    result = take(point, camera, reference=2)
+    assert result.sweep.coefficients[0, 0, 0] < 0.92
+    light = result.images[0, 0, 0].double() ** 2.2
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    weight = (light / light.sum()).numpy()
+    mean = (weight * x).sum(), (weight * y).sum()
+    spread = (weight * ((x - mean[0]) ** 2 + (y - mean[1]) ** 2)).sum()
+    assert np.sqrt(8 * spread) == pytest.approx(lens.coc_px(5.0, 1.0), rel=0.02)
+
+
 def test_softness_blurs_what_is_in_focus_too():
     def spread(softness_px):
         camera = replace(QUIET, max_coc_px=(0.3, 0.3), softness_px=(softness_px, softness_px))

@@ -96,7 +96,7 @@ def _hides(one: Layer, other: Layer) -> tuple[float, float]:
     return nearer, float(both.sum()) - nearer
 
 
-def _split_crossing(layers: Sequence[Layer]) -> list[Layer]:
+def split_crossing(layers: Sequence[Layer]) -> list[Layer]:
     """Divide layers that pass through another into what is behind it and what is in front; in any order."""
     done: list[Layer] = []
     waiting = sorted(layers, key=lambda layer: float(layer.alpha.sum()))
@@ -160,7 +160,7 @@ def object_layers(
                 layers[index] = _layer(rgba * near[..., None], depth_m, support)
         # it fills the picture by definition; rounding must not leave it a little open
         layers[0].alpha = torch.ones_like(layers[0].alpha)
-    front = _split_crossing([layer for index, layer in layers.items() if index > 0 and known[index]])
+    front = split_crossing([layer for index, layer in layers.items() if index > 0 and known[index]])
     return carve([layers[0], *(front[i] for i in _order(front))])
 
 
