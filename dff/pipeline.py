@@ -7,16 +7,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dff import fusion
 from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
-from dff.classical.depth import DepthConfig, StepSink, depth_from_focus
-from dff.recipes import load_recipe
+from dff.classical.depth import StepSink
+from dff.models import Model, load_model
 from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
+
+if TYPE_CHECKING:
+    from dff.model.infer import InferenceConfig
 
 Poor = Literal["keep", "drop"]
 
@@ -60,6 +63,7 @@ class Prediction:
             "reference": self.stack.names[self.alignment.reference],
             "alignment": self.alignment.method,
             "known_share": round(float(known.mean()), 4),
+            **({"inference": self.depth.info} if self.depth.info else {}),
             "slices": rows,
             "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
         }
@@ -111,11 +115,12 @@ def _usable(stack: FocalStack, alignment: Alignment, poor: Poor) -> list[int]:
 def predict(
     stack: FocalStack,
     *,
-    model: str = "classical",
+    model: str | Model = "classical",
     align: Method = "auto",
     reference: str | int = "auto",
     aif: bool = True,
     device: str = "auto",
+    inference: InferenceConfig | None = None,
     poor: Poor = "drop",
     steps: StepSink | None = None,
     progress: Progress | None = None,
@@ -124,24 +129,26 @@ def predict(
 
     Args:
         stack: 2 or more slices, any order, any size.
-        model: "classical", or the path of a settings file like ``weights/classical.toml``.
+        model: "classical", the name of learned weights (``weights/index.toml``), the path of settings (.toml)
+            or of weights (.safetensors), or what `dff.models.load_model` made of one, for many stacks.
         align: "auto", "direct", "ecc", "metadata" or "none".
         reference: slice whose frame the results are in: "auto" (smallest field of view), "first", "middle",
             "last" of the far-first stack, or the number of a slice as given.
         aif: whether to make the all-in-focus picture.
-        device: kept for learned models; the classical engine runs on the CPU.
+        device: where a learned model runs: "auto" (CUDA where there is one), "cpu" or "cuda". The classical
+            engine runs on the CPU.
+        inference: how a learned model is run: memory, precision, work size.
         poor: "drop" or "keep" slices that do not fit their neighbours.
         steps: receives every intermediate map by name.
         progress: called with (stage, done, total).
 
     Raises:
-        ValueError: unknown model, method, reference or choice.
+        ValueError: unknown or damaged model, unknown method, reference or choice.
+        FileNotFoundError: weights that are listed but missing.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device {device!r}; choose auto, cpu or cuda")
     if poor not in ("keep", "drop"):
         raise ValueError(f"poor {poor!r}; choose keep or drop")
-    config = load_recipe("weights", model, DepthConfig)
+    engine = load_model(model, device=device, inference=inference) if isinstance(model, str) else model
     seconds: dict[str, float] = {}
     with _timed(seconds, "align"):
         ordered, alignment = _align(stack, method=align, reference=reference, progress=progress)
@@ -150,12 +157,12 @@ def predict(
     if len(used) < len(ordered):
         part, part_alignment = ordered.subset(used), alignment.subset(used)
     with _timed(seconds, "depth"):
-        depth = depth_from_focus(part, part_alignment, config, progress=progress, steps=steps)
+        depth = engine.depth(part, part_alignment, progress=progress, steps=steps)
     picture = None
     if aif:
         with _timed(seconds, "fuse"):
             picture = fusion.fuse(part, part_alignment, depth, progress=progress)
-    return Prediction(depth, picture, alignment, ordered, used, seconds, model)
+    return Prediction(depth, picture, alignment, ordered, used, seconds, engine.name)
 
 
 def fuse(

@@ -48,6 +48,7 @@ def align_stack(
     method: Method = "auto",
     *,
     reference: str | int = "auto",
+    start: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Alignment:
     """Find zoom, shift and (where there is any) rotation of every slice.
@@ -58,12 +59,21 @@ def align_stack(
     ``auto``: direct. A slice that fits none of its neighbours is flagged "poor", takes the motion of the
     slices around it, and is bridged over.
 
+    Args:
+        start: (N,2,3) motions of all slices from any one of them (reference pixel -> slice pixel) that the
+            direct method sets out from instead of the metadata, such as an alignment network's.
+
     Raises:
-        ValueError: unknown method or reference, or "metadata" without lens and focus distances.
+        ValueError: unknown method or reference, "metadata" without lens and focus distances, a start for
+            another method than direct, or one of another shape.
     """
     if method not in METHODS:
         raise ValueError(f"align {method!r}; choose from {', '.join(METHODS)}")
     count, size = len(stack), (stack.height, stack.width)
+    if start is not None and method not in ("auto", "direct"):
+        raise ValueError(f"align {method}: takes no start; use direct")
+    if start is not None and start.shape != (count, 2, 3):
+        raise ValueError(f"align: start must be ({count},2,3), got {start.shape}")
     resolve_reference(reference, np.repeat(motion.IDENTITY[None], count, axis=0), ("ok",) * count)
     unknown = np.full(count, np.nan)
     if method in ("none", "metadata"):
@@ -77,8 +87,8 @@ def align_stack(
                     "stack.toml, or use --align direct"
                 )
             matrices = predicted
-        start = Alignment(matrices, 0, size, method, ("reference",) + ("ok",) * (count - 1), unknown)
-        return start.seen_from(resolve_reference(reference, matrices, start.flags))
+        given = Alignment(matrices, 0, size, method, ("reference",) + ("ok",) * (count - 1), unknown)
+        return given.seen_from(resolve_reference(reference, matrices, given.flags))
     if method == "ecc":
         from dff.classical.ecc import ecc_chain
 
@@ -86,7 +96,7 @@ def align_stack(
         flags = ["poor" if k in failed else "ok" for k in range(count)]
         found = Alignment(matrices, count // 2, size, "ecc", tuple(flags), unknown)
         return found.seen_from(resolve_reference(reference, matrices, flags))
-    return _direct(stack, reference, progress)
+    return _direct(stack, reference, start, progress)
 
 
 # --- the direct method -----------------------------------------------------------------------------------
@@ -206,7 +216,9 @@ def _refine(
     return residual
 
 
-def _direct(stack: FocalStack, reference: str | int, progress: Progress | None) -> Alignment:
+def _direct(
+    stack: FocalStack, reference: str | int, start: np.ndarray | None, progress: Progress | None
+) -> Alignment:
     count, size = len(stack), (stack.height, stack.width)
     done, total = 0, 3 * count - 2
 
@@ -222,10 +234,8 @@ def _direct(stack: FocalStack, reference: str | int, progress: Progress | None) 
     for k in range(count):
         pictures.append(work_picture(stack.slices[k], scale, gamma))
         tick()
-    metadata = metadata_matrices(stack)
-    predicted = (
-        [motion.IDENTITY] * count if metadata is None else [motion.rescale(m, scale) for m in metadata]
-    )
+    known = metadata_matrices(stack) if start is None else start
+    predicted = [motion.IDENTITY] * count if known is None else [motion.rescale(m, scale) for m in known]
     rows = motion.ROWS if _needs_rotation(pictures, predicted) else motion.ROWS[:3]
     begin = count // 2
     chain = _link(pictures, rows, predicted, begin, tick)

@@ -10,14 +10,9 @@ import cv2
 import numpy as np
 
 from dff.classical.alignment import Alignment
+from dff.classical.enlarge import enlarge, enlarge_along_edges
 from dff.classical.regularise import GuidedFilter, edge_weights, fill, total_variation
-from dff.classical.volume import (
-    FocusVolume,
-    VolumeConfig,
-    contrast_confidence,
-    focus_volume,
-    reduced_luma,
-)
+from dff.classical.volume import VolumeConfig, contrast_confidence, focus_volume
 from dff.stack import DepthMap, FocalStack, Progress
 
 StepSink = Callable[[str, np.ndarray], None]
@@ -137,12 +132,12 @@ def depth_from_focus(
     support = np.maximum(confidence, cv2.GaussianBlur(confidence, (0, 0), 1.5))
     valid = (support >= config.valid_confidence).astype(np.float32)
     size = (stack.height, stack.width)
-    share = np.clip(_enlarge_along_edges(solved, volume, stack, alignment), 0, 1)
+    share = np.clip(enlarge_along_edges(solved, volume.factor, stack.slices[alignment.reference]), 0, 1)
     full_index = np.interp(positions[0] + share * span, positions, ladder)
     return DepthMap(
         full_index,
-        np.clip(_enlarge(confidence, volume.factor, size), 0, 1),
-        _enlarge(valid, volume.factor, size) > 0.5,
+        np.clip(enlarge(confidence, volume.factor, size), 0, 1),
+        enlarge(valid, volume.factor, size) > 0.5,
         positions,
         stack.unit,
     )
@@ -176,28 +171,3 @@ def _away_from_jumps(value: np.ndarray, config: DepthConfig) -> np.ndarray:
     kernel = np.ones((2 * config.jump_radius + 1,) * 2, np.uint8)
     span = cv2.dilate(value, kernel) - cv2.erode(value, kernel)
     return np.exp(-((span / np.float32(config.jump_scale)) ** 2))
-
-
-def _enlarge(image: np.ndarray, factor: int, size: tuple[int, int]) -> np.ndarray:
-    """Linear enlargement to (height, width); rows and columns cut by the reduction are repeated."""
-    if factor > 1:
-        full = (image.shape[1] * factor, image.shape[0] * factor)
-        image = cv2.resize(image, full, interpolation=cv2.INTER_LINEAR)
-    down, right = size[0] - image.shape[0], size[1] - image.shape[1]
-    return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
-
-
-def _enlarge_along_edges(
-    value: np.ndarray, volume: FocusVolume, stack: FocalStack, alignment: Alignment
-) -> np.ndarray:
-    """Enlarge a map so that its jumps follow the full-size reference slice (fast guided filter, He 2015)."""
-    size = (stack.height, stack.width)
-    if volume.factor == 1:
-        return value
-    guide = reduced_luma(stack.slices[alignment.reference], 1)
-    small = reduced_luma(stack.slices[alignment.reference], volume.factor)
-    slope, offset = GuidedFilter(small, 1, 1e-4).coefficients(value)
-    along = _enlarge(slope, volume.factor, size) * guide + _enlarge(offset, volume.factor, size)
-    kernel = np.ones((3, 3), np.uint8)
-    low, high = cv2.erode(value, kernel), cv2.dilate(value, kernel)
-    return np.clip(along, _enlarge(low, volume.factor, size), _enlarge(high, volume.factor, size))

@@ -199,15 +199,17 @@ class SimulatorBlender(Options):
     Args:
         refs: Folder of the references; those that are missing are rendered, which takes bpy and minutes each.
         maps: Folder for pictures of the errors; those of an earlier run are replaced.
+        textures: Folder of pictures, for rendering the scenes that have some on them.
     """
 
     refs: Path
     maps: Path | None = None
+    textures: Path | None = None
 
     def run(self) -> Report:
         from dff.eval import simulator_blender
 
-        return self.run_module(simulator_blender, self.refs, self.maps, typed=["--refs DIR"])
+        return self.run_module(simulator_blender, self.refs, self.maps, self.textures, typed=["--refs DIR"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,12 +38,14 @@ class SceneChoice:
     Args:
         radius_px: widest blur.
         views: of its light field, if it must be rendered.
+        textured: wants a folder of pictures as textures, if it must be rendered.
     """
 
     kind: str
     seed: int
     radius_px: float
     views: int = 256
+    textured: bool = False
 
     @property
     def file(self) -> str:
@@ -84,11 +86,13 @@ class Protocol:
     samples: int = 64
 
 
-def references(protocol: Protocol, folder: Path, limit: int | None, say: Say) -> Iterator[Reference]:
+def references(
+    protocol: Protocol, folder: Path, textures: Path | None, limit: int | None, say: Say
+) -> Iterator[Reference]:
     """Read each scene of the protocol from ``folder``; render it into the folder if it is not there.
 
     Raises:
-        ValueError: a scene is missing, and so is bpy; or it has another blur radius.
+        ValueError: a scene is missing, and so is bpy or its textures; or it has another blur radius.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for choice in protocol.scenes[:limit]:
@@ -102,6 +106,10 @@ def references(protocol: Protocol, folder: Path, limit: int | None, say: Say) ->
                 )
             yield reference
             continue
+        if choice.textured and textures is None:
+            raise ValueError(
+                f"{path}: missing, and it needs pictures to be rendered with; give --textures DIR"
+            )
         say(f"{NAME}: rendering {choice.file}: minutes")
         yield render_reference(
             path,
@@ -112,6 +120,7 @@ def references(protocol: Protocol, folder: Path, limit: int | None, say: Say) ->
             size=protocol.size,
             views=choice.views,
             settings=RenderSettings(samples=protocol.samples),
+            textures=textures if choice.textured else None,
         )
 
 
@@ -199,6 +208,7 @@ def run(
     protocol: Protocol,
     folder: Path,
     maps: Path | None = None,
+    textures: Path | None = None,
     *,
     limit: int | None = None,
     options: str = "",
@@ -208,7 +218,7 @@ def run(
     scores: dict[str, list[Score]] = {}
     radii: list[float] = []
     rows: list[list[Cell]] = []
-    for reference in references(protocol, folder, limit, say):
+    for reference in references(protocol, folder, textures, limit, say):
         say(f"{NAME}: {reference.name}")
         radii.append(radius_px(reference))
         found = render_all(reference)

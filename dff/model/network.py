@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,18 @@ class DepthOutput:
     scales: list[Scale]
 
 
+class Tones(NamedTuple):
+    """Brightness of whole stacks, for pictures that show parts of them.
+
+    Args:
+        mean: (B,3) of every channel, over all slices.
+        deviation: (B,) from it, over all slices and channels.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+
 def _check_inputs(images: Tensor, u: Tensor) -> None:
     if images.ndim != 5 or images.shape[2] != 3:
         raise ValueError(f"images must be (B,N,3,H,W), got {tuple(images.shape)}")
@@ -149,12 +162,13 @@ class DepthNetwork(nn.Module):
     def parameter_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def forward(self, images: Tensor, u: Tensor) -> DepthOutput:
+    def forward(self, images: Tensor, u: Tensor, tones: Tones | None = None) -> DepthOutput:
         """Depth of a batch of stacks.
 
         Args:
             images: (B,N,3,H,W), aligned slices, display values in [0,1], farthest focus first.
             u: (B,N) focus coordinate of the slices (`focus_coordinate`).
+            tones: of the whole stacks, when ``images`` are parts of them.
 
         Raises:
             ValueError: shapes that disagree, fewer than 2 slices, or integer pictures.
@@ -164,7 +178,7 @@ class DepthNetwork(nn.Module):
         images = _padded(images)
         n = images.shape[1]
         hints = prior.focus_prior(images) if self.prior_gain is not None else None
-        colours = F.pixel_unshuffle(_normalised(images).flatten(0, 1), 2)  # B*N,12,H/2,W/2
+        colours = F.pixel_unshuffle(_normalised(images, tones).flatten(0, 1), 2)  # B*N,12,H/2,W/2
         volumes = self._features(colours, hints, u, n)
         shallow = volumes[0]
         scales, sharp = self._decode(volumes, hints, u, n)
@@ -238,12 +252,13 @@ def _padded(images: Tensor) -> Tensor:
     return flat.unflatten(0, images.shape[:2])
 
 
-def _normalised(images: Tensor) -> Tensor:
+def _normalised(images: Tensor, tones: Tones | None = None) -> Tensor:
     """Each stack with zero mean per channel and, all channels together, unit deviation; float32."""
     images = images.float()
-    centred = images - images.mean(dim=(1, 3, 4), keepdim=True)
-    deviation = centred.square().mean(dim=(1, 2, 3, 4), keepdim=True).sqrt()
-    return centred / deviation.clamp_min(_LEAST_CONTRAST)
+    mean = images.mean(dim=(1, 3, 4)) if tones is None else tones.mean
+    centred = images - mean[:, None, :, None, None]
+    deviation = centred.square().mean(dim=(1, 2, 3, 4)).sqrt() if tones is None else tones.deviation
+    return centred / deviation.clamp_min(_LEAST_CONTRAST)[:, None, None, None, None]
 
 
 def _places(u: Tensor) -> Tensor:

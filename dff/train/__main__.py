@@ -17,7 +17,7 @@ import tyro
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train a depth network by a recipe.
+    """Train a depth or an alignment network by a recipe.
 
     Args:
         dataset: name of a recipe in train/, or the path of one.
@@ -52,6 +52,7 @@ def _run(arguments: Arguments) -> None:
     from dff.formats.safe_write import check_folder
     from dff.recipes import load_recipe
     from dff.simulator.photos import load_photos
+    from dff.train.alignment_config import AlignmentTrainConfig
     from dff.train.checkpoint import NAME
     from dff.train.config import TrainConfig
     from dff.train.distributed import world
@@ -59,7 +60,11 @@ def _run(arguments: Arguments) -> None:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    config = load_recipe("train", arguments.dataset, TrainConfig)
+    config: TrainConfig | AlignmentTrainConfig
+    if load_recipe("train", arguments.dataset).get("task") == "alignment":
+        config = load_recipe("train", arguments.dataset, AlignmentTrainConfig)
+    else:
+        config = load_recipe("train", arguments.dataset, TrainConfig)
     if not arguments.resume and (arguments.out / NAME).exists():
         raise ValueError(f"{arguments.out}: holds a run already; add --resume, or choose another folder")
     check_folder(arguments.out, overwrite=arguments.resume)

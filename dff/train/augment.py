@@ -57,17 +57,24 @@ def align(images: Tensor, matrices: Tensor, errors: Tensor, reference: int) -> T
     return warp(images.flatten(0, 1), flow).clamp(0, 1).unflatten(0, (batch, n))
 
 
+def chosen_slices(
+    size: int, count: int, n: int, keep_ends_share: float, generator: torch.Generator
+) -> Tensor:
+    """(size,n) rising indices of ``n`` of ``count`` slices per stack; a share keeps both ends."""
+    order = _rand(generator, size, count)
+    keep_ends = _rand(generator, size) < keep_ends_share
+    order[:, 0] -= 2.0 * keep_ends
+    order[:, -1] -= 2.0 * keep_ends
+    return order.argsort(dim=1)[:, :n].sort(dim=1).values
+
+
 def choose_slices(batch: Batch, n: int, keep_ends_share: float, generator: torch.Generator) -> Batch:
     """Stacks of ``n`` slices, chosen at random from those that are there; their sweep becomes the new 0 to 1.
 
     Truth beyond the new sweep moves to its end: that is where such a place looks sharpest.
     """
     size, count = batch["u"].shape
-    order = _rand(generator, size, count)
-    keep_ends = _rand(generator, size) < keep_ends_share
-    order[:, 0] -= 2.0 * keep_ends
-    order[:, -1] -= 2.0 * keep_ends
-    chosen = order.argsort(dim=1)[:, :n].sort(dim=1).values
+    chosen = chosen_slices(size, count, n, keep_ends_share, generator)
     u = batch["u"].gather(1, chosen)
     far, near = u[:, :1], u[:, -1:]
     images = batch["images"][torch.arange(size, device=u.device)[:, None], chosen]

@@ -57,10 +57,11 @@ def export(arguments: Arguments) -> str:
         if kept.is_floating_point() and not bool(torch.isfinite(kept).all()):
             raise ValueError(f"{out}: {name} does not fit float16; add --no-half")
         stored[name] = kept.contiguous()
-    size = settings["size"]
+    task = settings.get("task", "depth")
+    size = settings.get("size", "custom")
     config = settings["network"] if size == "custom" else asdict(SIZES[size])
     info = {"samples": state["samples"], "seed": state["seed"], "commit": arguments.commit}
-    text = {"format": FORMAT, "network": "depth", "config": json.dumps(config), "info": json.dumps(info)}
+    text = {"format": FORMAT, "network": task, "config": json.dumps(config), "info": json.dumps(info)}
     with atomic_path(out) as temporary:
         save_file(stored, temporary, text)
     return sha256(out)

@@ -10,9 +10,7 @@ from pathlib import Path
 from dff.formats.safe_write import atomic_path
 from dff.train.checkpoint import TrainState
 
-_PARTS = ("total", "depth", "bins", "likelihood", "gradient")
-_TRAIN = ("step", "samples", "seconds", "skipped", "lr", "norm", *_PARTS)
-_SCORES = ("mae", "rmse", "far_off", "confident")
+_ALWAYS = ("step", "samples", "seconds", "skipped", "lr", "norm")
 
 
 def _keep_until(path: Path, step: int) -> None:
@@ -28,16 +26,17 @@ class Log:
 
     Args:
         folder: of the run.
-        slices: numbers of slices that are validated.
+        parts: of the loss, by name.
+        scores: of a validation, by name.
         step: where the run goes on; 0 begins new files.
     """
 
-    def __init__(self, folder: Path, slices: Sequence[int], step: int) -> None:
+    def __init__(self, folder: Path, parts: Sequence[str], scores: Sequence[str], step: int) -> None:
         self.train, self.scores = folder / "train.csv", folder / "validation.csv"
-        self.columns = ("step", "samples", "seconds", *(f"{name}_{n}" for n in slices for name in _SCORES))
+        self.parts, self.columns = parts, ("step", "samples", "seconds", *scores)
         self._sums: dict[str, float] = defaultdict(float)
         self._count = 0
-        for path, columns in ((self.train, _TRAIN), (self.scores, self.columns)):
+        for path, columns in ((self.train, (*_ALWAYS, *parts)), (self.scores, self.columns)):
             if step and path.exists():
                 _keep_until(path, step)
             else:
@@ -57,10 +56,10 @@ class Log:
         means = {name: value / self._count for name, value in self._sums.items()}
         row = [state.step, state.samples, round(state.seconds, 1), state.skipped]
         with self.train.open("a", newline="") as file:
-            csv.writer(file).writerow([*row, *(f"{means[name]:.6g}" for name in _TRAIN[4:])])
+            csv.writer(file).writerow([*row, *(f"{means[name]:.6g}" for name in ("lr", "norm", *self.parts))])
         self._sums.clear()
         self._count = 0
-        told = ", ".join(f"{name} {means[name]:.4g}" for name in _PARTS)
+        told = ", ".join(f"{name} {means[name]:.4g}" for name in self.parts)
         return f"step {state.step}, {state.samples} stacks, {state.seconds:.0f} s: {told}"
 
     def validation(self, state: TrainState, scores: dict[str, float]) -> None:

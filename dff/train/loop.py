@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dff.model.network import DepthNetwork
 from dff.simulator.photos import PhotoPack
 from dff.train import checkpoint
+from dff.train.alignment_config import AlignmentTrainConfig
+from dff.train.alignment_task import AlignmentTask
+from dff.train.augment import Batch
 from dff.train.checkpoint import TrainState
 from dff.train.config import TrainConfig
 from dff.train.distributed import World
 from dff.train.log import Log
-from dff.train.losses import depth_loss
+from dff.train.losses import PARTS, depth_loss
 from dff.train.optimise import AveragedWeights, build_optimiser, learning_rate
 from dff.train.source import SimulatedSource, Source, split, to_device, validation_batches
-from dff.train.validate import scores, write_sheet
+from dff.train.task import Precision, Task
+from dff.train.validate import SCORES, scores, write_sheet
+
+Config = TrainConfig | AlignmentTrainConfig
 
 _MOST_BAD_STEPS = 20  # in a row: beyond, the run is lost
 
@@ -50,20 +56,52 @@ class RunOptions:
     decay: bool = False
 
 
-def half_precision(config: TrainConfig, device: torch.device) -> Callable[[], AbstractContextManager]:
+def half_precision(config: Config, device: torch.device) -> Precision:
     """A maker of contexts in which the network runs in the precision that the recipe asks for."""
     on = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     return partial(torch.autocast, device.type, torch.bfloat16) if on else nullcontext
 
 
+class DepthTask:
+    """The depth network as the loop trains it; see `Task`."""
+
+    parts = PARTS
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.scores = tuple(f"{name}_{n}" for n in config.validation.slices for name in SCORES)
+
+    def network(self) -> DepthNetwork:
+        return DepthNetwork(self.config.network_config)
+
+    def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
+        return SimulatedSource(self.config, seed, rank=rank, photos=photos, device=device)
+
+    def held_out(self, seed: int, photos: PhotoPack | None, device: torch.device) -> list[Batch]:
+        return validation_batches(self.config, seed, photos, device)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
+        with precision():
+            output = model(batch["images"], batch["u"])
+        return depth_loss(output, batch["u"], batch["target_u"], batch["valid"], self.config.loss)
+
+    def validate(
+        self, network: nn.Module, batches: Sequence[Batch], precision: Precision, sheet: Path
+    ) -> dict[str, float]:
+        validation = self.config.validation
+        found = scores(network, batches, validation.slices, precision)
+        write_sheet(sheet, network, batches, validation.pictures, max(validation.slices), precision)
+        return found
+
+
 def train(
-    config: TrainConfig,
+    config: Config,
     run: RunOptions,
     world: World,
     photos: PhotoPack | None = None,
     say: Callable[[str], None] = print,
 ) -> TrainState:
-    """Train a depth network, or go on training it; everything it leaves is in ``run.out``.
+    """Train a depth or an alignment network, or go on training it; everything it leaves is in ``run.out``.
 
     Raises:
         FileNotFoundError: resume without a checkpoint.
@@ -71,7 +109,8 @@ def train(
     """
     torch.manual_seed(run.seed)
     device = world.device
-    network = DepthNetwork(config.network_config).to(device)
+    task: Task = AlignmentTask(config) if isinstance(config, AlignmentTrainConfig) else DepthTask(config)
+    network = task.network().to(device)
     averaged = AveragedWeights(network, config.optimiser.ema)
     optimiser = build_optimiser(network, config.optimiser)
     state = TrainState(seed=run.seed, world=world.size)
@@ -89,11 +128,11 @@ def train(
         state.decay_from = state.samples
 
     seen, unseen = split(photos.to(device) if photos is not None else None)
-    source: Source = SimulatedSource(config, state.seed, rank=world.rank, photos=seen, device=device)
-    held_out = validation_batches(config, state.seed, unseen, device) if world.leads else []
+    source = task.source(state.seed, world.rank, seen, device)
+    held_out = task.held_out(state.seed, unseen, device) if world.leads else []
     precision = half_precision(config, device)
     model: nn.Module = DistributedDataParallel(network) if world.size > 1 else network
-    log = Log(run.out, config.validation.slices, state.step) if world.leads else None
+    log = Log(run.out, task.parts, task.scores, state.step) if world.leads else None
     per_step = config.source.batch * world.size
     bad_in_a_row = 0
     started = time.monotonic()
@@ -105,9 +144,8 @@ def train(
 
     def validate() -> None:
         if log is not None:
-            log.validation(state, scores(averaged.network, held_out, config.validation.slices, precision))
-            sheet, stacks = run.out / "validation.png", config.validation.pictures
-            write_sheet(sheet, averaged.network, held_out, stacks, max(config.validation.slices), precision)
+            sheet = run.out / "validation.png"
+            log.validation(state, task.validate(averaged.network, held_out, precision, sheet))
 
     while not _finished(config, run, state):
         begun = time.monotonic()
@@ -116,9 +154,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate
 
-        with precision():
-            output = model(batch["images"], batch["u"])
-        parts = depth_loss(output, batch["u"], batch["target_u"], batch["valid"], config.loss)
+        parts = task.loss(model, batch, precision)
         optimiser.zero_grad(set_to_none=True)
         parts["total"].backward()
         # the gradient is the mean over all processes, so that all of them skip the same steps
@@ -158,7 +194,7 @@ def train(
     return state
 
 
-def _finished(config: TrainConfig, run: RunOptions, state: TrainState) -> bool:
+def _finished(config: Config, run: RunOptions, state: TrainState) -> bool:
     if state.decay_from is not None:
         return state.samples - state.decay_from >= config.optimiser.decay
     return state.step >= (run.steps if run.steps is not None else config.steps)

@@ -9,6 +9,7 @@ from torch import Tensor
 from dff.model.network import DepthOutput
 from dff.train.config import LossConfig
 
+PARTS = ("total", "depth", "bins", "likelihood", "gradient")
 _LEAST_LOG_SCALE = -6.0  # a quarter of a percent of the sweep: no pixel may claim to be surer
 
 

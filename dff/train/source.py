@@ -6,8 +6,10 @@ to be kept.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -70,12 +72,71 @@ def split(photos: PhotoPack | None) -> tuple[PhotoPack | None, PhotoPack | None]
     return part(False), part(True)
 
 
-class SimulatedSource:
+class Pooled(Protocol):
+    """How often batches are used, of any source's settings."""
+
+    @property
+    def reuse(self) -> int: ...
+
+    @property
+    def pool(self) -> int: ...
+
+
+class PooledSource(ABC):
     """Batches for training, made on the fly, each used a few times under different augmentation.
 
     A step draws one of the ``pool`` newest batches; a new one appears every ``reuse`` steps. What is not at
     hand, as after a resume, is made again from its seed.
+
+    Args:
+        settings: reuse and pool.
+        slices: fewest and most slices of a step.
     """
+
+    def __init__(
+        self,
+        settings: Pooled,
+        slices: tuple[int, int],
+        seed: int,
+        *,
+        rank: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.settings, self.slices, self.seed, self.rank = settings, slices, seed, rank
+        self.device = torch.device(device)
+        self._kept: OrderedDict[int, Batch] = OrderedDict()
+
+    @abstractmethod
+    def make(self, seed: int) -> Batch:
+        """A batch of stacks."""
+
+    @abstractmethod
+    def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
+        """``n`` slices of a batch, as a step sees them."""
+
+    def _generator(self, stream: int, *words: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(stream_seed(self.seed, stream, *words))
+
+    def _made(self, index: int) -> Batch:
+        if index not in self._kept:
+            self._kept[index] = self.make(stream_seed(self.seed, _STACKS, self.rank, index))
+        self._kept.move_to_end(index)
+        while len(self._kept) > self.settings.pool:
+            self._kept.popitem(last=False)
+        return self._kept[index]
+
+    def __call__(self, step: int) -> Batch:
+        settings, slices = self.settings, self.slices
+        newest = step // settings.reuse
+        # all processes take stacks of one length, or the longest would keep the others waiting
+        n = int(np.random.default_rng([self.seed, _SLICES, step]).integers(slices[0], slices[1] + 1))
+        pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
+        batch = self._made(newest - int(pick.integers(min(settings.pool, newest + 1))))
+        return self.change(batch, n, self._generator(_AUGMENT, self.rank, step))
+
+
+class SimulatedSource(PooledSource):
+    """Aligned stacks with true depth."""
 
     def __init__(
         self,
@@ -86,31 +147,19 @@ class SimulatedSource:
         photos: PhotoPack | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.config, self.seed, self.rank = config, seed, rank
-        self.photos, self.device = photos, torch.device(device)
-        self._kept: OrderedDict[int, Batch] = OrderedDict()
+        super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
+        self.config, self.photos = config, photos
 
-    def _generator(self, stream: int, *words: int) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(stream_seed(self.seed, stream, *words))
+    def make(self, seed: int) -> Batch:
+        return simulated_batch(self.config.source, seed, self.photos, self.device)
 
-    def _made(self, index: int) -> Batch:
-        if index not in self._kept:
-            source = self.config.source
-            seed = stream_seed(self.seed, _STACKS, self.rank, index)
-            self._kept[index] = simulated_batch(source, seed, self.photos, self.device)
-        self._kept.move_to_end(index)
-        while len(self._kept) > self.config.source.pool:
-            self._kept.popitem(last=False)
-        return self._kept[index]
+    def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
+        return augment(batch, self.config.augment, n, generator)
 
-    def __call__(self, step: int) -> Batch:
-        source, slices = self.config.source, self.config.augment.slices
-        newest = step // source.reuse
-        # all processes take stacks of one length, or the longest would keep the others waiting
-        n = int(np.random.default_rng([self.seed, _SLICES, step]).integers(slices[0], slices[1] + 1))
-        pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
-        batch = self._made(newest - int(pick.integers(min(source.pool, newest + 1))))
-        return augment(batch, self.config.augment, n, self._generator(_AUGMENT, self.rank, step))
+
+def validation_seed(seed: int, index: int) -> int:
+    """Of held-out batch ``index``."""
+    return stream_seed(seed, _VALIDATION, index)
 
 
 def validation_batches(
@@ -118,7 +167,7 @@ def validation_batches(
 ) -> list[Batch]:
     """Held-out stacks: all slices, whole pictures, no augmentation."""
     return [
-        simulated_batch(config.source, stream_seed(seed, _VALIDATION, index), photos, device)
+        simulated_batch(config.source, validation_seed(seed, index), photos, device)
         for index in range(config.validation.batches)
     ]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from dff.formats.pictures import write_picture
 from dff.train.augment import Batch
 from dff.train.source import even_slices
+from dff.train.task import Precision
 
+SCORES = ("mae", "rmse", "far_off", "confident")
 _GAP_PX = 4
-Precision = Callable[[], AbstractContextManager]
 
 
 def predicted(network: nn.Module, batch: Batch, precision: Precision) -> tuple[Tensor, Tensor]:
@@ -60,16 +60,23 @@ def _painted(u: Tensor) -> np.ndarray:
     return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO))[..., ::-1]
 
 
-def _grey(x: Tensor) -> np.ndarray:
+def grey(x: Tensor) -> np.ndarray:
+    """(H,W) in [0,1] -> (H,W,3) uint8."""
     levels = (x.clamp(0, 1) * 255).round().byte().cpu().numpy()
     return np.repeat(levels[..., None], 3, axis=2)
+
+
+def stacked_rows(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """One picture of rows of pictures (H,W,3) uint8 of one size, with gaps between them."""
+    gap = ((0, _GAP_PX), (0, _GAP_PX), (0, 0))
+    return np.vstack([np.hstack([np.pad(panel, gap) for panel in row]) for row in rows])
 
 
 def write_sheet(
     path: Path, network: nn.Module, batches: Sequence[Batch], stacks: int, slices: int, precision: Precision
 ) -> None:
     """One row per stack: far slice, near slice, truth, prediction, error (white: 0.25), spread (likewise)."""
-    rows: list[np.ndarray] = []
+    rows: list[list[np.ndarray]] = []
     for batch in batches:
         if len(rows) >= stacks:
             break
@@ -82,9 +89,9 @@ def write_sheet(
                 *(end.permute(1, 2, 0).cpu().numpy() for end in ends),
                 _painted(truth),
                 _painted(u[i]),
-                _grey(4 * (u[i] - truth).abs()),
-                _grey(4 * log_scale[i].exp()),
+                grey(4 * (u[i] - truth).abs()),
+                grey(4 * log_scale[i].exp()),
             ]
-            rows.append(np.hstack([np.pad(p, ((0, _GAP_PX), (0, _GAP_PX), (0, 0))) for p in panels]))
+            rows.append(panels)
     if rows:
-        write_picture(np.vstack(rows), path, overwrite=True)
+        write_picture(stacked_rows(rows), path, overwrite=True)

@@ -1,0 +1,185 @@
+"""A depth network on aligned slices of any number and any size, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dff.model.long_stacks import interleaved, weighted_median, window_share, windows
+from dff.model.network import STRIDE, DepthNetwork, Tones, focus_coordinate
+from dff.model.tiles import Mosaic, tile_plan
+
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+
+_BYTES, _BYTES_PER_CHANNEL = 100, 12  # of working memory per pixel and slice, measured in float32
+_LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How a depth network is run.
+
+    Args:
+        work_pixels: pictures larger than about this are reduced, and depth is brought up along their edges.
+        slices: most slices at a time; longer stacks are solved in parts (`dff.model.long_stacks`).
+        tile_bytes: working memory that a tile may take; more pixels are solved in overlapping tiles.
+        overlap: of tiles [px], a multiple of 32.
+        tolerance: error, as a share of the sweep, that still counts as right: confidence is its probability.
+        valid_confidence: confidence below which a pixel is "unknown".
+        precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA only.
+    """
+
+    work_pixels: int = 400_000
+    slices: int = 12
+    tile_bytes: int = 1 << 30
+    overlap: int = 128
+    tolerance: float = 0.1
+    valid_confidence: float = 0.5
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.work_pixels < 1 or self.tile_bytes < 1 or self.slices < 3 or self.tolerance <= 0:
+            raise ValueError(
+                "InferenceConfig: work_pixels, tile_bytes and tolerance must be above 0, slices at least 3"
+            )
+        if self.overlap < STRIDE or self.overlap % STRIDE:
+            raise ValueError(f"InferenceConfig: overlap {self.overlap}; give a multiple of {STRIDE}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"InferenceConfig: precision {self.precision!r}; choose from {', '.join(PRECISIONS)}"
+            )
+
+
+@dataclass(eq=False)
+class Inferred:
+    """What the network says of a stack.
+
+    Args:
+        u: (h,w) float32 focus coordinate, 0 = farthest slice, 1 = nearest.
+        scale: (h,w) float32 Laplace scale of its error.
+        tiles: number of tiles.
+        parts: number of parts that the slices were solved in, both passes together.
+    """
+
+    u: np.ndarray
+    scale: np.ndarray
+    tiles: int
+    parts: int
+
+
+def probability_within(tolerance: float, scale: np.ndarray) -> np.ndarray:
+    """Probability that an error of the Laplace distribution of ``scale`` is at most ``tolerance``."""
+    return np.asarray(-np.expm1(-np.float32(tolerance) / np.maximum(scale, np.float32(1e-6))))
+
+
+def bytes_per_pixel(network: DepthNetwork, count: int) -> int:
+    """Working memory of ``network`` for a pixel of ``count`` slices."""
+    return count * (_BYTES + _BYTES_PER_CHANNEL * network.config.channels)
+
+
+def infer(
+    network: DepthNetwork,
+    slices: Sequence[np.ndarray],
+    positions: np.ndarray,
+    config: InferenceConfig | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inferred:
+    """Depth of aligned slices, tile by tile; of long stacks in two passes (`dff.model.long_stacks`).
+
+    The tone of the picture is measured once, on the whole stack: tiles of one picture agree.
+
+    Args:
+        network: in evaluation mode, on the device to run on.
+        slices: N of (h,w,3), uint8, uint16 or float in [0,1], farthest first, in the reference frame.
+        positions: (N,) rising focus positions, in dioptres or whatever they are linear in.
+        config: memory, precision.
+        progress: told (done, total) tiles.
+    """
+    config = config or InferenceConfig()
+    count, size = len(slices), slices[0].shape[:2]
+    device = next(network.parameters()).device
+    gain, tones = _tones(slices, device)
+    parts = interleaved(count, config.slices)
+    finer = windows(count, config.slices) if len(parts) > 1 else []
+    most_pixels = config.tile_bytes // bytes_per_pixel(network, max(map(len, [*parts, *finer])))
+    plan = tile_plan(size, most_pixels, config.overlap, STRIDE)
+    mosaic = Mosaic(size, config.overlap)
+    places = np.asarray(positions, np.float64)
+
+    def ask(part: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+        """Focus coordinate and scale in the sweep of these slices alone."""
+        images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
+        u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
+        output = network(images, u, tones)
+        return output.u[0].cpu().numpy(), output.log_scale[0].exp().cpu().numpy()
+
+    with torch.inference_mode(), _autocast(config.precision, device):
+        for done, tile in enumerate(plan, start=1):
+            said = [ask(part, tile.box) for part in parts]
+            u, scale = weighted_median(*(np.stack(values) for values in zip(*said, strict=True)))
+            if finer:
+                u = _refined(u, finer, places, partial(ask, box=tile.box))
+            mosaic.add(tile, {"u": u, "scale": scale})
+            if progress is not None:
+                progress(done, len(plan))
+    maps = mosaic.maps()
+    return Inferred(maps["u"], maps["scale"], len(plan), len(parts) + len(finer))
+
+
+def _refined(
+    u: np.ndarray,
+    finer: list[list[int]],
+    positions: np.ndarray,
+    ask: Callable[[list[int]], tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """Mean of what the windows round a first depth ``u`` say; windows that no pixel needs are left out."""
+    ladder = (positions - positions[0]) / (positions[-1] - positions[0])
+    index = np.interp(u, ladder, np.arange(len(positions))).astype(np.float32)
+    total, weight = np.zeros_like(u), np.zeros_like(u)
+    for window in finer:
+        share = window_share(index, window, len(positions))
+        if share.any():
+            low, high = np.float32(ladder[window[0]]), np.float32(ladder[window[-1]])
+            total += share * (low + ask(window)[0] * (high - low))
+            weight += share
+    return total / weight
+
+
+def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+
+
+def _top(image: np.ndarray) -> float:
+    return 1.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
+
+
+def _tensor(image: np.ndarray, gain: float, device: torch.device) -> Tensor:
+    """(h,w,3) of any depth -> (3,h,w) float32 in [0,1]."""
+    values = image.astype(np.float32) * np.float32(gain / _top(image))
+    return torch.from_numpy(np.minimum(values, 1).transpose(2, 0, 1)).to(device)
+
+
+def _tones(slices: Sequence[np.ndarray], device: torch.device) -> tuple[float, Tones]:
+    """Gain for dark stacks, and mean and deviation of the whole stack after it."""
+    picked = sorted({0, len(slices) // 2, len(slices) - 1})
+    white = max(float(np.quantile(slices[k][::4, ::4], 0.9995)) / _top(slices[k]) for k in picked)
+    gain = max(1.0, _LEAST_WHITE / max(white, 1e-3))
+    total, squares = np.zeros(3), np.zeros(3)
+    for image in slices:
+        values = np.minimum(image.astype(np.float32) * np.float32(gain / _top(image)), 1)
+        total += values.mean(axis=(0, 1), dtype=np.float64)
+        squares += np.square(values).mean(axis=(0, 1), dtype=np.float64)
+    mean = total / len(slices)
+    deviation = np.sqrt(np.maximum(squares / len(slices) - mean**2, 0).mean())
+    level = torch.from_numpy(mean[None]).float().to(device)
+    return gain, Tones(level, torch.full_like(level[:, 0], float(deviation)))

@@ -1,0 +1,255 @@
+"""A depth network on whole stacks: tiles, long stacks, tones, precision. Untrained it follows its prior."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dff.model.infer import InferenceConfig, bytes_per_pixel, infer, probability_within
+from dff.model.long_stacks import interleaved, weighted_median, window_share, windows
+from dff.model.network import SIZES, DepthNetwork
+
+CONFIG = InferenceConfig(overlap=64)
+
+
+@pytest.fixture(scope="module")
+def network() -> DepthNetwork:
+    torch.manual_seed(0)
+    return DepthNetwork(SIZES["nano"]).eval()
+
+
+@pytest.fixture(scope="module")
+def stirred(network: DepthNetwork) -> DepthNetwork:
+    """With random weights where an untrained network has zeros: all of it has a say, surroundings too."""
+    torch.manual_seed(1)
+    stirred = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in stirred.parameters():
+            if parameter.ndim == 4 and not parameter.any():
+                parameter.normal_(std=0.01)
+    return stirred
+
+
+def ramp_stack(n: int, height: int, width: int, blur: float = 8) -> tuple[list[np.ndarray], np.ndarray]:
+    """Noise that is sharp at the left in the first slice and at the right in the last; and its depth."""
+    grain = np.random.default_rng(1).integers(0, 256, (height, width, 3)).astype(np.float32)
+    depth = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
+    blurred = [grain, *(cv2.GaussianBlur(grain, (0, 0), sigma) for sigma in (0.5, 1.0, 2.0, 4.0, 8.0))]
+    slices = []
+    for place in np.linspace(0, 1, n):
+        level = np.clip(np.abs(depth - place) * blur, 0, 5)
+        picture = sum(
+            (np.clip(1 - np.abs(level - k), 0, 1)[..., None] * image for k, image in enumerate(blurred)),
+            np.zeros_like(grain),
+        )
+        slices.append(np.rint(picture).astype(np.uint8))
+    return slices, depth
+
+
+class Spy:
+    """Notes what is given to a network."""
+
+    def __init__(self, network: DepthNetwork) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.tones: list[Any] = []
+        self._hook = network.register_forward_pre_hook(self._note)
+
+    def _note(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+        del module
+        self.shapes.append(tuple(arguments[0].shape))
+        self.tones.append(arguments[2])
+
+    def __enter__(self) -> Spy:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hook.remove()
+
+
+# --- tiles -----------------------------------------------------------------------------------------------
+
+
+def test_tiled_is_the_same_as_whole(stirred: DepthNetwork) -> None:
+    slices, _ = ramp_stack(3, 160, 500)
+    slices = [np.concatenate([picture[:, :250], picture[:, 250:] // 4], axis=1) for picture in slices]
+    whole = infer(stirred, slices, np.arange(3.0), CONFIG)
+    tiny_tiles = replace(CONFIG, tile_bytes=160 * 256 * bytes_per_pixel(stirred, 3), overlap=128)
+    tiled = infer(stirred, slices, np.arange(3.0), tiny_tiles)
+    assert whole.tiles == 1
+    assert tiled.tiles >= 3
+    off = np.abs(tiled.u - whole.u)
+    assert off[:, :100].max() < 1e-5
+    assert off.max() < 0.04
+    assert off.mean() < 2e-3
+    assert np.abs(np.log(tiled.scale / whole.scale)).mean() < 0.01
+
+
+def test_tiles_and_parts_are_given_the_tone_of_the_whole_stack(network: DepthNetwork) -> None:
+    """The right half is dark."""
+    slices, _ = ramp_stack(14, 64, 500)
+    slices = [np.concatenate([picture[:, :250], picture[:, 250:] // 4], axis=1) for picture in slices]
+    with Spy(network) as spy:
+        infer(network, slices, np.arange(14.0), replace(CONFIG, tile_bytes=1))
+    assert len(spy.tones) > 8
+    values = np.stack(slices) / 255
+    mean = values.mean(axis=(0, 1, 2))
+    for tones in spy.tones:
+        np.testing.assert_allclose(tones.mean[0], mean, rtol=1e-4)
+        np.testing.assert_allclose(tones.deviation[0], np.sqrt(np.square(values - mean).mean()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 5, 14])
+def test_memory_keeps_to_its_bound_at_any_size_and_number(network: DepthNetwork, n: int) -> None:
+    limit = 12 * bytes_per_pixel(network, 1) * 128 * 128
+    config = replace(CONFIG, tile_bytes=limit)
+    slices = [np.zeros((100, 500, 3), np.uint8)] * n
+    with Spy(network) as spy:
+        infer(network, slices, np.arange(float(n)), config)
+    assert len(spy.shapes) > (1 if n > 2 else 0)
+    for batch, count, _, height, width in spy.shapes:
+        padded = -(-height // 32) * 32 * -(-width // 32) * 32
+        assert batch == 1
+        assert count <= config.slices
+        assert bytes_per_pixel(network, count) * padded <= limit
+
+
+# --- long stacks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "most"), [(2, 12), (12, 12), (13, 12), (20, 12), (49, 10), (100, 12), (9, 3)]
+)
+def test_interleaved_parts_are_all_slices_and_span_the_sweep(count: int, most: int) -> None:
+    parts = interleaved(count, most)
+    assert set().union(*parts) == set(range(count))
+    for part in parts:
+        assert part == sorted(set(part))
+        assert len(part) <= most
+        assert (part[0], part[-1]) == (0, count - 1)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(("count", "length"), [(13, 12), (20, 12), (49, 12), (100, 12), (9, 3), (30, 5)])
+def test_windows_cover_every_depth(count: int, length: int) -> None:
+    runs = windows(count, length)
+    index = np.linspace(0, count - 1, 1001, dtype=np.float32)[None]
+    shares = [window_share(index, run, count) for run in runs]
+    assert all(len(run) == length and run == list(range(run[0], run[-1] + 1)) for run in runs)
+    assert np.sum(shares, axis=0).min() >= 0.5
+    for run, share in zip(runs, shares, strict=True):
+        assert index[share > 0].min() >= run[0] - 0.5
+        assert index[share > 0].max() <= run[-1] + 0.5
+
+
+def test_weighted_median_ignores_one_part_that_is_off() -> None:
+    u = np.array([0.3, 0.32, 0.9], np.float32)[:, None, None]
+    found, scale = weighted_median(u, np.full((3, 1, 1), 0.05, np.float32))
+    assert found.item() == np.float32(0.32)
+    assert scale.item() > 0.05
+    sure = np.array([0.05, 0.05, 0.001], np.float32)[:, None, None]
+    assert weighted_median(u, sure)[0].item() == np.float32(0.9)
+
+
+@pytest.mark.parametrize("n", [2, 3, 12, 13, 30, 100])
+def test_any_number_of_slices(network: DepthNetwork, n: int) -> None:
+    slices, depth = ramp_stack(n, 64, 96)
+    found = infer(network, slices, np.linspace(1, 4, n), CONFIG)
+    assert found.u.shape == found.scale.shape == (64, 96)
+    assert found.u.min() >= 0
+    assert found.u.max() <= 1
+    assert (found.parts == 1) == (n <= CONFIG.slices)
+    if n > 2:
+        assert np.abs(found.u - depth)[:, 8:-8].mean() < 0.2
+
+
+def test_windows_find_what_is_sharp_in_few_slices(network: DepthNetwork) -> None:
+    slices, depth = ramp_stack(30, 64, 128, blur=60)
+    place = np.linspace(0, 1, 30)
+    two_passes = infer(network, slices, place, CONFIG)
+    first = [infer(network, [slices[k] for k in part], place[part], CONFIG) for part in interleaved(30, 12)]
+    rough, _ = weighted_median(np.stack([f.u for f in first]), np.stack([f.scale for f in first]))
+    assert np.abs(two_passes.u - depth).mean() < 0.8 * np.abs(rough - depth).mean()
+
+
+def test_windows_that_no_pixel_needs_are_not_computed(network: DepthNetwork) -> None:
+    rough = np.full((4, 4), 0.1, np.float32)
+    asked: list[list[int]] = []
+
+    def ask(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(part)
+        return rough, rough
+
+    from dff.model.infer import _refined
+
+    _refined(rough, windows(40, 12), np.arange(40.0), ask)
+    assert all(part[0] <= 4 <= part[-1] for part in asked)
+
+
+# --- tones, types, precision -----------------------------------------------------------------------------
+
+
+def test_depth_does_not_depend_on_how_pictures_are_stored(network: DepthNetwork) -> None:
+    slices, _ = ramp_stack(4, 64, 64)
+    usual = infer(network, slices, np.arange(4.0), CONFIG).u
+    wide = infer(network, [s.astype(np.uint16) * 257 for s in slices], np.arange(4.0), CONFIG).u
+    real = infer(network, [s.astype(np.float32) / 255 for s in slices], np.arange(4.0), CONFIG).u
+    np.testing.assert_allclose(wide, usual, atol=1e-4)
+    np.testing.assert_allclose(real, usual, atol=1e-4)
+
+
+def test_twelve_bits_in_sixteen_are_not_black(network: DepthNetwork) -> None:
+    slices, _ = ramp_stack(4, 64, 64)
+    dark = infer(network, [s.astype(np.uint16) * 16 for s in slices], np.arange(4.0), CONFIG)
+    half = infer(network, [(s // 2).astype(np.uint8) for s in slices], np.arange(4.0), CONFIG)
+    assert np.abs(dark.u - half.u).mean() < 0.02
+
+
+def test_only_the_ratio_of_steps_counts(network: DepthNetwork) -> None:
+    slices, _ = ramp_stack(5, 64, 64)
+    place = np.array([0.0, 1, 2, 5, 9])
+    one = infer(network, slices, place, CONFIG)
+    other = infer(network, slices, 3e-3 * place - 0.1, CONFIG)
+    np.testing.assert_allclose(one.u, other.u, atol=1e-4)
+
+
+def test_bfloat16_is_close(network: DepthNetwork) -> None:
+    slices, _ = ramp_stack(5, 64, 96)
+    exact = infer(network, slices, np.arange(5.0), replace(CONFIG, precision="float32"))
+    rough = infer(network, slices, np.arange(5.0), replace(CONFIG, precision="bfloat16"))
+    assert rough.u.dtype == np.float32
+    assert np.abs(exact.u - rough.u).mean() < 0.03
+
+
+def test_deterministic(network: DepthNetwork) -> None:
+    slices, _ = ramp_stack(14, 64, 64)
+    first, again = (infer(network, slices, np.arange(14.0), CONFIG) for _ in range(2))
+    assert np.array_equal(first.u, again.u)
+
+
+def test_confidence_is_the_probability_of_a_small_error() -> None:
+    scale = np.array([1e-9, 0.05, 0.1, 1.0], np.float32)
+    errors = np.random.default_rng(0).laplace(0, scale, (100_000, 4))
+    told = probability_within(0.1, scale)
+    np.testing.assert_allclose(told, (np.abs(errors) <= 0.1).mean(axis=0), atol=0.01)
+    assert ((told >= 0) & (told <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"overlap": 100}, "overlap 100; give a multiple of 32"),
+        ({"precision": "int8"}, "precision 'int8'; choose from auto, float32, bfloat16"),
+        ({"slices": 2}, "slices at least 3"),
+        ({"tile_bytes": 0}, "tile_bytes"),
+    ],
+    ids=str,
+)
+def test_bad_settings(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **change)
