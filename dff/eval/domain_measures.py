@@ -188,6 +188,10 @@ def strong_edges(luma: np.ndarray, shown: np.ndarray, random: np.random.Generato
     around = np.ones((2 * REACH_PX + 1, 2 * REACH_PX + 1), np.uint8)
     inner = cv2.erode(shown.astype(np.uint8), around, borderValue=0) > 0
     y, x = np.nonzero(inner & ridge & (size > np.quantile(size[shown], 1 - STRONG_SHARE)))
+    if not x.size:
+        raise ValueError(
+            f"domain: no edge in a sharp picture of {luma.shape[1]}x{luma.shape[0]} px; take larger ones"
+        )
     if x.size > MOST_PIXELS:
         some = random.choice(x.size, MOST_PIXELS, replace=False)
         x, y = x[some], y[some]

@@ -22,7 +22,7 @@ seeds = { first = 0, count = 2 }
 [[comparisons]]
 name = "tiny"
 real = ["blobs"]
-simulated = ["pixel6"]
+simulated = ["lytro_ddff12"]
 """
 
 
@@ -142,7 +142,7 @@ def test_end_to_end(tmp_path, write_slices, breathing_slices):
         protocol, tmp_path / "data", tmp_path / "pages", limit=1, options="", say=lambda line: None
     )
     names = [row[1] for row in report.tables[0].rows]
-    assert names == ["blobs (real)", "pixel6 (simulated)"]
+    assert names == ["blobs (real)", "lytro_ddff12 (simulated)"]
     assert "seeds 0 to 0" in report.tables[0].note
     page = cv2.imread(str(tmp_path / "pages" / "tiny.jpg"))
     assert page.shape[1] > 900

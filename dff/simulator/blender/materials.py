@@ -71,7 +71,7 @@ def _two_colours(rng: np.random.Generator) -> tuple[Colour, Colour]:
             return one, other
 
 
-class _Nodes:
+class Nodes:
     """A material's node tree: `add` makes a node and links or sets its inputs by name."""
 
     def __init__(self, name: str) -> None:
@@ -115,10 +115,10 @@ class _Nodes:
 
 def paint(rng: np.random.Generator, colour: Colour | None = None) -> Any:
     """One colour, from matt to slightly glossy: only shading tells the shape."""
-    return _Nodes("paint").finish(rng, (*(colour or random_colour(rng)), 1))
+    return Nodes("paint").finish(rng, (*(colour or random_colour(rng)), 1))
 
 
-def _factor(nodes: _Nodes, rng: np.random.Generator, kind: str, vector: Any) -> Any:
+def _factor(nodes: Nodes, rng: np.random.Generator, kind: str, vector: Any) -> Any:
     """Output in [0,1] of a grey pattern whose features repeat about once per unit of ``vector``."""
     if kind == "noise":
         inputs = {"Vector": vector, "Scale": 1.0, "Detail": 8.0, "Roughness": rng.uniform(0.5, 0.75)}
@@ -139,7 +139,7 @@ def _factor(nodes: _Nodes, rng: np.random.Generator, kind: str, vector: Any) -> 
 def pattern(rng: np.random.Generator, period_m: float, kind: str | None = None) -> Any:
     """Two colours and all between in a pattern (`PATTERNS`) of a period in metres, with a fine grain."""
     kind = kind or PATTERNS[rng.integers(len(PATTERNS))]
-    nodes = _Nodes(kind)
+    nodes = Nodes(kind)
     one, other = ((*colour, 1.0) for colour in _two_colours(rng))
     vector = nodes.mapped(rng, period_m, turned=kind not in ("brick", "checker"))
     if kind == "brick":
@@ -178,7 +178,7 @@ def pattern(rng: np.random.Generator, period_m: float, kind: str | None = None) 
 
 def photograph(rng: np.random.Generator, files: Sequence[Path], extent_m: float) -> Any:
     """A random picture laid on from six sides, one copy per ``extent_m``."""
-    nodes = _Nodes("photograph")
+    nodes = Nodes("photograph")
     image = require_bpy().data.images.load(str(files[int(rng.integers(len(files)))]), check_existing=True)
     vector = nodes.mapped(rng, extent_m, turned=False)
     texture = nodes.add(

@@ -136,7 +136,7 @@ def solid(palette: Palette) -> None:
         palette.stage.add([(parts[0], palette.material(depth), smooth)], matrix, offset)
 
 
-def _lettering(lines: Sequence[str], extrude: float = 0.0) -> Mesh:
+def lettering(lines: Sequence[str], extrude: float = 0.0) -> Mesh:
     """Text as a mesh in the plane y = 0, readable from -y, centred, fitted into 1 x 1."""
     bpy = require_bpy()
     curve = bpy.data.curves.new("text", "FONT")
@@ -166,7 +166,7 @@ def _words(rng: np.random.Generator, lines: int) -> list[str]:
 def letters(palette: Palette) -> None:
     """A word in thick letters."""
     rng = palette.stage.rng
-    mesh = _lettering([str(rng.choice([word for word in WORDS if len(word) > 3]))], extrude=0.15)
+    mesh = lettering([str(rng.choice([word for word in WORDS if len(word) > 3]))], extrude=0.15)
     spot = place(palette, [mesh], palette.size_px(70, 130), _upright(rng, 0.9))
     if spot:
         parts, matrix, offset, depth = spot
@@ -181,7 +181,7 @@ def card(palette: Palette, steep: float = 1.1) -> None:
     parts = [board]
     printed = rng.random() < 0.6
     if printed:
-        points, faces = _lettering(_words(rng, int(rng.integers(2, 7))))
+        points, faces = lettering(_words(rng, int(rng.integers(2, 7))))
         fit = 0.85 / max(np.ptp(points[:, 0]) / width, np.ptp(points[:, 2]))
         parts.append((points * fit - [0, thick / 2 + 0.002, 0], faces))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dff.simulator.blender.materials import Colour, _Nodes
+from dff.simulator.blender.materials import Colour, Nodes
 
 Stops = Sequence[tuple[float, Colour]]
 BLACK, WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -24,7 +24,7 @@ def dimmed(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-class _Surface(_Nodes):
+class _Surface(Nodes):
     """A material under construction, with the textures that a table needs."""
 
     def place(

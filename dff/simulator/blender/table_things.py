@@ -11,7 +11,7 @@ import numpy as np
 from dff.simulator.blender import meshes
 from dff.simulator.blender.materials import Colour
 from dff.simulator.blender.meshes import Mesh
-from dff.simulator.blender.objects import _lettering
+from dff.simulator.blender.objects import lettering
 from dff.simulator.blender.table_surfaces import (
     Stops,
     cloth,
@@ -38,7 +38,7 @@ def _at(mesh: Mesh, x: float, y: float, z: float) -> Mesh:
 
 def _words(line: str, width: float, height: float) -> Mesh:
     """A line as large as fits, centred on the origin of the plane y = 0, readable from -y."""
-    points, faces = _lettering([line])
+    points, faces = lettering([line])
     fit = min(width / np.ptp(points[:, 0]), height / np.ptp(points[:, 2]))
     return points * fit, faces
 
