@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dff.recipes import find_recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+Network = TypeVar("Network", bound="torch.nn.Module")
 
 SUFFIX = ".safetensors"
 _INDEX = "index"
@@ -100,6 +104,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors, on the CPU, and header of a safetensors file; ``kind`` is what messages call it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 - not a dict
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: not a readable {kind} ({error})") from None
+
+
 def load_weights(name: str | Path) -> Weights:
     """Read weights by name or path, on the CPU.
 
@@ -107,21 +127,39 @@ def load_weights(name: str | Path) -> Weights:
         ValueError: unknown, damaged, changed since it was listed, or not made by `dff.train.export`.
         FileNotFoundError: a known name whose file is missing.
     """
-    import safetensors
-
     path, entry = find_weights(name)
     if entry is not None and (found := sha256(path)) != entry.sha256:
         raise ValueError(
             f"{path}: sha256 is {found[:12]}..., weights/{_INDEX}.toml says {entry.sha256[:12]}...; "
             "get the file again"
         )
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not a readable {SUFFIX} file ({error})") from None
+    tensors, header = read_tensors(path, f"{SUFFIX} file")
     if header.get("format") != FORMAT:
         raise ValueError(f"{path}: no weights of dff; export checkpoints with python -m dff.train.export")
     config, info = json.loads(header["config"]), json.loads(header["info"])
     return Weights(tensors, header["network"], config, info, path)
+
+
+def load_network(
+    name: str | Path, kind: str, build: Callable[[dict[str, Any]], Network], device: torch.device | str
+) -> Network:
+    """A trained network, in evaluation mode, by the name or the path of its weights.
+
+    Args:
+        kind: of network, as its file must state.
+        build: makes the network from the settings in the file.
+
+    Raises:
+        ValueError: unknown or damaged weights, weights of something else, or tensors that do not fit.
+        FileNotFoundError: a known name whose file is missing.
+    """
+    weights = load_weights(name)
+    if weights.network != kind:
+        raise ValueError(f"{weights.path}: weights of a network for {weights.network}, not for {kind}")
+    try:
+        network = build(weights.config)
+        network.load_state_dict({key: value.float() for key, value in weights.tensors.items()})
+    except (TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{weights.path}: does not fit this version's {kind} network; {reason}") from None
+    return network.to(device).eval()

@@ -24,7 +24,7 @@ from dff.model.flow_volume import flow_volume, volume_channels
 from dff.model.motion_heads import HEADS, HeadKind, motion_head
 from dff.model.motions import AlignmentOutput, Frame, padded_frame
 from dff.model.pairs import PAIRINGS, Pairing, pairs_of
-from dff.weights import load_weights
+from dff.weights import load_network
 
 LEVELS = 3
 _LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
@@ -212,13 +212,4 @@ def load_alignment_network(name: str | Path, device: torch.device | str = "cpu")
         ValueError: unknown or damaged weights, weights of something else, or tensors that do not fit.
         FileNotFoundError: a known name whose file is missing.
     """
-    weights = load_weights(name)
-    if weights.network != "alignment":
-        raise ValueError(f"{weights.path}: weights of a network for {weights.network}, not for alignment")
-    try:
-        network = AlignmentNetwork(AlignmentConfig(**weights.config))
-        network.load_state_dict({key: value.float() for key, value in weights.tensors.items()})
-    except (TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{weights.path}: does not fit this version's alignment network; {reason}") from None
-    return network.to(device).eval()
+    return load_network(name, "alignment", lambda config: AlignmentNetwork(AlignmentConfig(**config)), device)

@@ -21,7 +21,7 @@ from dff.model.features import (
     SrdKind,
     sharp_region_detector,
 )
-from dff.weights import load_weights
+from dff.weights import load_network
 
 STRIDE = 32  # the deepest map; pictures are padded to a multiple of it
 _DEEP_LEVELS = 2  # of the volume, below 1/8
@@ -230,16 +230,7 @@ def load_depth_network(name: str | Path, device: torch.device | str = "cpu") -> 
         ValueError: unknown or damaged weights, weights of something else, or tensors that do not fit.
         FileNotFoundError: a known name whose file is missing.
     """
-    weights = load_weights(name)
-    if weights.network != "depth":
-        raise ValueError(f"{weights.path}: weights of a network for {weights.network}, not for depth")
-    try:
-        network = DepthNetwork(NetworkConfig(**weights.config))
-        network.load_state_dict({key: value.float() for key, value in weights.tensors.items()})
-    except (TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{weights.path}: does not fit this version's depth network; {reason}") from None
-    return network.to(device).eval()
+    return load_network(name, "depth", lambda config: DepthNetwork(NetworkConfig(**config)), device)
 
 
 def _padded(images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from dff.flow import affine_flow, unbiased, warp
 from dff.simulator.camera_model import CameraModel, Frame
 from dff.simulator.camera_prior import Camera, CameraPrior, load_camera
 from dff.simulator.expose import expose, expose_dual_pixel
-from dff.simulator.layers import Layer, all_in_focus, truth
+from dff.simulator.layers import Layer, Scene, all_in_focus, truth
 from dff.simulator.procedural import random_scenes
 from dff.simulator.render import render_dual_pixel, render_stack
 from dff.simulator.scene_config import SceneConfig
@@ -178,6 +178,36 @@ def scene_range(
     return np.maximum(0.0, first - out[0]), last + out[1]
 
 
+def take_batch(
+    camera: Camera,
+    crop: Frame,
+    batch: int,
+    generator: torch.Generator,
+    scene: Callable[[Sweep, np.random.Generator, int, int], Scene],
+    *,
+    n_slices: int | None = None,
+    dual_pixel: bool = False,
+) -> SimulatedBatch:
+    """Draw sweeps of a camera, set up scenes for them, and take their focal stacks.
+
+    Args:
+        camera, crop, n_slices: as for the camera's ``sweep``.
+        batch: number of stacks.
+        generator: seeded, of everything random; on the device to work on.
+        scene: makes the scenes of the sweeps it is given, (sweep, random, height, width) with the margin that
+            their motion needs.
+        dual_pixel: as for `capture`.
+    """
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    random = np.random.default_rng(int(seed))
+    sweep = camera.sweep(batch, crop, random, n_slices)
+    margin = sweep.margin(crop.size)
+    height, width = (side + 2 * margin for side in crop.size)
+    layers, valid = scene(sweep, random, height, width)
+    reference = crop.index(sweep.focus.shape[1])
+    return capture(layers, sweep, crop.size, reference, generator, valid=valid, dual_pixel=dual_pixel)
+
+
 def simulate_batch(
     config: SimulationConfig,
     generator: torch.Generator,
@@ -195,19 +225,14 @@ def simulate_batch(
         photos: pictures to cut textures from, on the same device (optional).
         n_slices: instead of what the camera says.
     """
-    device = generator.device
-    seed = torch.randint(2**62, (), generator=generator, device=device)
-    random = np.random.default_rng(int(seed))
-    crop = config.crop()
-    sweep = config.taken_with().sweep(batch, crop, random, n_slices)
-    far, near = (
-        torch.from_numpy(end).to(device, torch.float32) for end in scene_range(sweep, config.beyond, random)
-    )
-    margin = sweep.margin(config.size)
-    height, width = (side + 2 * margin for side in config.size)
-    layers = random_scenes(config.scene, batch, height, width, far, near, generator, photos)
-    reference = crop.index(sweep.focus.shape[1])
-    return capture(layers, sweep, config.size, reference, generator, dual_pixel=config.dual_pixel)
+
+    def scene(sweep: Sweep, random: np.random.Generator, height: int, width: int) -> Scene:
+        ends = scene_range(sweep, config.beyond, random)
+        far, near = (torch.from_numpy(end).to(generator.device, torch.float32) for end in ends)
+        return random_scenes(config.scene, batch, height, width, far, near, generator, photos), None
+
+    camera, crop = config.taken_with(), config.crop()
+    return take_batch(camera, crop, batch, generator, scene, n_slices=n_slices, dual_pixel=config.dual_pixel)
 
 
 def simulate(

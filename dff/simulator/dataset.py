@@ -20,7 +20,8 @@ from dff import __version__
 from dff.formats.safe_write import check_folder
 from dff.simulator.camera_model import Frame
 from dff.simulator.camera_prior import Camera
-from dff.simulator.capture import capture, scene_range
+from dff.simulator.capture import scene_range, take_batch
+from dff.simulator.layers import Scene
 from dff.simulator.manifest import (
     NAME,
     check_same,
@@ -121,15 +122,17 @@ class Dataset:
             return self._stack(torch.Generator(self.device).manual_seed(self.stack_seed(index)))
 
     def _stack(self, generator: torch.Generator) -> Simulated:
-        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-        random = np.random.default_rng(int(seed))
-        sweep = self.camera.sweep(1, self.crop, random, self.n_slices)
-        far, near = self._limits(sweep, random)
-        height, width = (side + 2 * sweep.margin(self.crop.size) for side in self.crop.size)
-        layers, valid = self.source.layers(generator, height, width, far, near)
-        reference = self.crop.index(sweep.focus.shape[1])
-        batch = capture(
-            layers, sweep, self.crop.size, reference, generator, valid=valid, dual_pixel=self.dual_pixel
+        def scene(sweep: Sweep, random: np.random.Generator, height: int, width: int) -> Scene:
+            return self.source.layers(generator, height, width, *self._limits(sweep, random))
+
+        batch = take_batch(
+            self.camera,
+            self.crop,
+            1,
+            generator,
+            scene,
+            n_slices=self.n_slices,
+            dual_pixel=self.dual_pixel,
         )
         return batch.stack(0)
 

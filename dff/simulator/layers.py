@@ -135,6 +135,10 @@ def extents(layers: Sequence[Layer]) -> list[Extent]:
     return found
 
 
+Scene = tuple[list[Layer], Tensor | None]
+"""Layers back to front, and where their depth is known (...,H,W), bool; None: everywhere."""
+
+
 def visibility(layers: Sequence[Layer]) -> Tensor:
     """(L,...,H,W) share of each pixel that shows each layer when everything is sharp."""
     through = torch.ones_like(layers[-1].alpha)
@@ -178,6 +182,21 @@ def carve(layers: Sequence[Layer]) -> list[Layer]:
 
     Every layer loses the part of it that lies behind a layer earlier in the list.
     """
+    if not layers or layers[0].alpha.ndim == 2 or layers[0].alpha.device.type != "cpu":
+        return carve_together(layers)
+    # on a CPU scene by scene: each has smaller boxes than all together
+    scenes = [
+        carve([Layer(layer.colour[b], layer.alpha[b], layer.dioptre[b]) for layer in layers])
+        for b in range(layers[0].alpha.shape[0])
+    ]
+    return [
+        Layer(layer.colour, torch.stack([scene[slot].alpha for scene in scenes]), layer.dioptre)
+        for slot, layer in enumerate(layers)
+    ]
+
+
+def carve_together(layers: Sequence[Layer]) -> list[Layer]:
+    """`carve` of all scenes of a batch at once, with one transfer from the device."""
     whole = Window(0, layers[0].alpha.shape[-2], 0, layers[0].alpha.shape[-1]) if layers else None
     boxes = [(..., *extent.box.within(whole)) for extent in extents(layers)] if whole else []
 
@@ -190,7 +209,6 @@ def carve(layers: Sequence[Layer]) -> list[Layer]:
         for back in range(front)
         if min(layers[front].alpha[box].shape[-2:]) >= 2
     ]
-    # one transfer from the device for all
     least = torch.stack([lead(*pair).amin() for pair in pairs]).tolist() if pairs else []
     alphas = [layer.alpha for layer in layers]
     for (front, back), worst in zip(pairs, least, strict=True):

@@ -80,20 +80,6 @@ def _groups(things: list[Thing], device: torch.device) -> Iterator[list[Thing]]:
             yield alike[first : first + most]
 
 
-def _carved(layers: list[Layer]) -> list[Layer]:
-    """`carve`; on a CPU scene by scene, since each has smaller boxes than all together."""
-    if layers[0].alpha.device.type != "cpu":
-        return carve(layers)
-    scenes = [
-        carve([Layer(layer.colour[b], layer.alpha[b], layer.dioptre[b]) for layer in layers])
-        for b in range(layers[0].alpha.shape[0])
-    ]
-    return [
-        Layer(layer.colour, torch.stack([scene[slot].alpha for scene in scenes]), layer.dioptre)
-        for slot, layer in enumerate(layers)
-    ]
-
-
 def random_scenes(
     config: SceneConfig,
     batch: int,
@@ -153,4 +139,4 @@ def random_scenes(
             shades = _shades(scenes, slots, alpha, limits[1] - limits[0])
             colour *= (1 - shades * strength[:, None, None])[:, :, None]
     surfaces = dioptre.unflatten(0, (batch, most)).transpose(0, 1)
-    return _carved([Layer(*parts) for parts in zip(colour, alpha, surfaces[slots], strict=True)])
+    return carve([Layer(*parts) for parts in zip(colour, alpha, surfaces[slots], strict=True)])

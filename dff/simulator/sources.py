@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -11,18 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from dff.simulator.draws import Draws
-from dff.simulator.layers import Layer, truth
+from dff.simulator.layers import Layer, Scene, truth
 from dff.simulator.photos import PhotoPack
 from dff.simulator.procedural import random_scenes
 from dff.simulator.rgbd import rgbd_layers
 from dff.simulator.rgbd_pairs import RgbdPair, cut, find_pairs, rescaled
 from dff.simulator.scene_config import SceneConfig
 from dff.simulator.textures import to_linear
-
-Scene = tuple[list[Layer], Tensor | None]
 
 
 class SceneSource(Protocol):
@@ -185,7 +181,6 @@ class BlenderScenes:
 
         BlenderConfig(kind=self.kind)
         self._files()
-        _forget_inherited_bpy()
         require_bpy()
 
     def _files(self) -> dict[str, dict[str, Any] | None]:
@@ -211,7 +206,6 @@ class BlenderScenes:
         from dff.simulator.blender.random_scene import BlenderConfig, random_scene
         from dff.simulator.blender.session import RenderSettings
 
-        _forget_inherited_bpy()
         device = generator.device
         seed = int(torch.randint(2**31, (), generator=generator, device=device))
         config = BlenderConfig(
@@ -226,15 +220,6 @@ class BlenderScenes:
         )
         found = object_layers(random_scene(config, seed), RenderSettings(samples=self.samples, seed=seed))
         return [_batched(layer, device) for layer in found], None
-
-
-def _forget_inherited_bpy() -> None:
-    """Take Blender's own insides off the search path, where a package bpy lies that is none by itself.
-
-    A worker inherits them from a parent that has loaded Blender.
-    """
-    if "bpy" not in sys.modules:
-        sys.path[:] = [place for place in sys.path if "bpy" not in Path(place).parts]
 
 
 def _batched(layer: Layer, device: torch.device) -> Layer:

@@ -15,13 +15,14 @@ from dff.formats import stack_toml
 from dff.formats.decode import source_of
 from dff.formats.pictures import write_picture
 from dff.formats.png import strict_json
+from dff.simulator.demo import ALL_IN_FOCUS, DEPTH, TRUTH
 from dff.simulator.simulated import Simulated
 from dff.stack import FocalStack
 
 SCHEMA = 1
 """Version of the layout that `write_simulated` writes and `read_simulated` reads."""
-TRUTH, HALVES = "truth", ("left", "right")
-_DEPTH, _SHARP, _PARAMETERS = "depth.npz", "all_in_focus.png", "parameters.json"
+HALVES = "left", "right"
+_PARAMETERS = "parameters.json"
 _ARRAYS = (
     "dioptre", "valid", "edges", "matrices", "coefficients", "true_focus", "coc_px_per_dioptre",
 )  # fmt: skip
@@ -62,10 +63,10 @@ def write_simulated(simulated: Simulated, folder: Path, about: dict[str, Any]) -
     truth.mkdir()
     arrays = {name: getattr(simulated, name) for name in _ARRAYS}
     np.savez_compressed(
-        truth / _DEPTH, **arrays, focus=simulated.focus, reference=np.array(simulated.reference)
+        truth / DEPTH, **arrays, focus=simulated.focus, reference=np.array(simulated.reference)
     )
     sharp = simulated.aif[..., 0] if simulated.aif.shape[-1] == 1 else simulated.aif
-    write_picture(sharp, truth / _SHARP)
+    write_picture(sharp, truth / ALL_IN_FOCUS)
     parameters = {
         "schema": SCHEMA, **about, "lens": asdict(simulated.lens), "parameters": simulated.parameters
     }  # fmt: skip
@@ -97,17 +98,17 @@ def read_simulated(folder: str | Path) -> Simulated:
     folder = Path(folder)
     truth = folder / TRUTH
     about = _read_parameters(truth / _PARAMETERS)
-    with np.load(_existing(truth / _DEPTH)) as file:
+    with np.load(_existing(truth / DEPTH)) as file:
         arrays = {name: file[name] for name in file.files}
     missing = sorted({*_ARRAYS, "focus", "reference"} - set(arrays))
     if missing:
-        raise ValueError(f"{truth / _DEPTH}: lacks {', '.join(missing)}; simulate the stack again")
+        raise ValueError(f"{truth / DEPTH}: lacks {', '.join(missing)}; simulate the stack again")
     focus, reference = arrays.pop("focus"), int(arrays.pop("reference"))
     halves = None
     if (folder / HALVES[0]).is_dir():
         left, right = (_read_slices(folder / name, focus.size) for name in HALVES)
         halves = left, right
-    sharp = source_of(_existing(truth / _SHARP), _SHARP).decode()
+    sharp = source_of(_existing(truth / ALL_IN_FOCUS), ALL_IN_FOCUS).decode()
     return Simulated(
         stack=FocalStack(
             _read_slices(folder, focus.size), focus, Lens(**about["lens"]), origin=stack_toml.NAME

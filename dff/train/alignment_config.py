@@ -7,7 +7,7 @@ from typing import Literal
 
 from dff.model.alignment import AlignmentConfig
 from dff.simulator.capture import SimulationConfig
-from dff.train.config import AugmentConfig, OptimiserConfig, ValidationConfig
+from dff.train.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class AlignmentLossConfig:
 
 
 @dataclass(frozen=True)
-class AlignmentTrainConfig:
-    """One training run of the alignment network. What is not named here is as in `TrainConfig`.
+class AlignmentTrainConfig(RunConfig):
+    """One training run of the alignment network.
 
     Args:
         task: tells the recipe from one of the depth network.
@@ -72,25 +72,9 @@ class AlignmentTrainConfig:
     task: Literal["alignment"] = "alignment"
     network: AlignmentConfig = field(default_factory=AlignmentConfig)
     source: MotionSourceConfig = field(default_factory=MotionSourceConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: AlignmentLossConfig = field(default_factory=AlignmentLossConfig)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-    steps: int = 20000
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    checkpoint_every: int = 100
-    log_every: int = 10
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.checkpoint_every < 1 or self.log_every < 1:
-            raise ValueError("AlignmentTrainConfig: steps, checkpoint_every and log_every must be 1 or more")
-        most, size = max(self.augment.slices[1], *self.validation.slices), self.source.simulation.size
-        if most > self.source.slices:
-            raise ValueError(
-                f"AlignmentTrainConfig: {most} slices wanted, source.slices makes {self.source.slices}"
-            )
-        if self.augment.crop > min(size):
-            raise ValueError(
-                f"AlignmentTrainConfig: a crop of {self.augment.crop} px does not fit simulated pictures of "
-                f"{size[1]}x{size[0]} px"
-            )
+        super().__post_init__()
+        self.check_source(self.source.slices, self.source.simulation.size)

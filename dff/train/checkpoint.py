@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dff.formats.safe_write import atomic_path
+from dff.weights import read_tensors
 
 NAME = "checkpoint.safetensors"
 
@@ -81,12 +81,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no checkpoint to resume; start the run without --resume")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({error})") from None
+    tensors, header = read_tensors(path, "checkpoint")
     if "state" not in header:
         raise ValueError(f"{path}: holds tensors but no training state; give a checkpoint of dff.train")
     return tensors, header

@@ -149,12 +149,10 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """One training run.
+class RunConfig:
+    """What every training run states, whatever it trains; its subclasses also have a ``source``.
 
     Args:
-        size: name of a network size, or "custom" with ``network`` spelt out.
-        network: used when ``size`` is "custom".
         steps: where the run ends unless told otherwise.
         precision: "bfloat16" runs the network in half precision (weights stay float32); "auto" does so on
             CUDA alone.
@@ -162,11 +160,7 @@ class TrainConfig:
         log_every: steps between lines of the log.
     """
 
-    size: Literal["nano", "tiny", "base", "custom"] = "tiny"
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    source: SourceConfig = field(default_factory=SourceConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     steps: int = 20000
@@ -176,16 +170,41 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.checkpoint_every < 1 or self.log_every < 1:
-            raise ValueError("TrainConfig: steps, checkpoint_every and log_every must be 1 or more")
-        simulation = self.source.simulation
+            raise ValueError(f"{self._name}: steps, checkpoint_every and log_every must be 1 or more")
+
+    def check_source(self, slices: int, size: tuple[int, int]) -> None:
+        """Raise unless stacks of ``slices`` pictures of ``size`` (h, w) serve this run."""
         most = max(self.augment.slices[1], *self.validation.slices)
-        if most > self.source.slices:
-            raise ValueError(f"TrainConfig: {most} slices wanted, source.slices makes {self.source.slices}")
-        if self.augment.crop > min(simulation.size):
+        if most > slices:
+            raise ValueError(f"{self._name}: {most} slices wanted, source.slices makes {slices}")
+        if self.augment.crop > min(size):
             raise ValueError(
-                f"TrainConfig: a crop of {self.augment.crop} px does not fit simulated pictures of "
-                f"{simulation.size[1]}x{simulation.size[0]} px"
+                f"{self._name}: a crop of {self.augment.crop} px does not fit simulated pictures of "
+                f"{size[1]}x{size[0]} px"
             )
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunConfig):
+    """One training run of the depth network.
+
+    Args:
+        size: name of a network size, or "custom" with ``network`` spelt out.
+        network: used when ``size`` is "custom".
+    """
+
+    size: Literal["nano", "tiny", "base", "custom"] = "tiny"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_source(self.source.slices, self.source.simulation.size)
 
     @property
     def network_config(self) -> NetworkConfig:

@@ -2,7 +2,16 @@ import pytest
 import torch
 from layer_scenes import SIZE, batched, cluttered, disc_alpha, noise, plane
 
-from dff.simulator.layers import Layer, Window, all_in_focus, carve, extents, truth, visibility
+from dff.simulator.layers import (
+    Layer,
+    Window,
+    all_in_focus,
+    carve,
+    carve_together,
+    extents,
+    truth,
+    visibility,
+)
 
 
 def test_carve_lets_the_nearest_surface_win():
@@ -32,10 +41,10 @@ def test_carve_of_a_batch_is_that_of_its_members():
         [plane(0.2, 1.0), plane(0.8, ramp.expand(SIZE, SIZE)), plane(0.5, 1.5, disc_alpha(12 + 20 * i))]
         for i, ramp in enumerate(ramps)
     ]
-    together = carve(batched(scenes))
     alone = batched([carve(scene) for scene in scenes])
-    for one, other in zip(together, alone, strict=True):
-        assert torch.allclose(one.alpha, other.alpha, atol=1e-6)
+    for way in (carve, carve_together):
+        for one, other in zip(way(batched(scenes)), alone, strict=True):
+            assert torch.allclose(one.alpha, other.alpha, atol=1e-6)
 
 
 def test_truth_takes_the_visible_layer_and_marks_its_rim():

@@ -22,6 +22,7 @@ from dff.simulator.blender.table import FAR_DIOPTRE, NEAR_DIOPTRE, table_scene
 from dff.simulator.blender.thin_lens import render_thin_lens, slice_focal_px
 from dff.simulator.camera_model import CameraModel, Frame
 from dff.simulator.camera_prior import load_camera
+from dff.simulator.capture import MIN_EDGE_SHARE
 from dff.simulator.demo import ALL_IN_FOCUS, DEPTH, TRUTH
 from dff.simulator.expose import expose
 from dff.simulator.sweep import Sweep
@@ -29,7 +30,6 @@ from dff.simulator.textures import to_display
 
 CAMERA = "compact"
 JPEG_QUALITY = 90
-MIN_EDGE_SHARE = 0.02  # a depth step below this share of the sweep is no occlusion boundary
 MILLIMETRES = 4  # EXIF FocalPlaneResolutionUnit
 
 

@@ -47,6 +47,9 @@ def require_bpy() -> Any:
     Raises:
         ValueError: it is not installed.
     """
+    if "bpy" not in sys.modules:
+        # a worker inherits Blender's own insides on its path, where a package bpy lies that is none by itself
+        sys.path[:] = [place for place in sys.path if "bpy" not in Path(place).parts]
     try:
         with quiet():  # it reports missing GPUs while it loads
             return importlib.import_module("bpy")
