@@ -17,9 +17,9 @@ from dff.recipes import find_recipe, load_recipe, recipe_names
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
-Network = TypeVar("Network", bound="torch.nn.Module")
+Network = TypeVar("Network", bound="nn.Module")
 
 SUFFIX = ".safetensors"
 _INDEX = "index"
@@ -140,6 +140,20 @@ def load_weights(name: str | Path) -> Weights:
     return Weights(tensors, header["network"], config, info, path)
 
 
+def fill_network(network: nn.Module, weights: Weights) -> None:
+    """Give a network the weights, every one of them.
+
+    Raises:
+        ValueError: names or shapes differ.
+    """
+    try:
+        network.load_state_dict({key: value.float() for key, value in weights.tensors.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        message = f"{weights.path}: does not fit this version's {weights.network} network; {reason}"
+        raise ValueError(message) from None
+
+
 def load_network(
     name: str | Path, kind: str, build: Callable[[dict[str, Any]], Network], device: torch.device | str
 ) -> Network:
@@ -158,8 +172,7 @@ def load_network(
         raise ValueError(f"{weights.path}: weights of a network for {weights.network}, not for {kind}")
     try:
         network = build(weights.config)
-        network.load_state_dict({key: value.float() for key, value in weights.tensors.items()})
-    except (TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{weights.path}: does not fit this version's {kind} network; {reason}") from None
+    except TypeError as error:
+        raise ValueError(f"{weights.path}: does not fit this version's {kind} network; {error}") from None
+    fill_network(network, weights)
     return network.to(device).eval()

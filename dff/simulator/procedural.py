@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dff.simulator.draws import Draws
-from dff.simulator.layers import Layer, carve
+from dff.simulator.layers import Layer, all_in_focus, carve
 from dff.simulator.painting import Thing, painted
 from dff.simulator.photos import PhotoPack
 from dff.simulator.scene_config import SceneConfig
@@ -18,6 +18,8 @@ from dff.simulator.shading import cast_shadow
 from dff.simulator.textures import pixel_grid
 
 SHADOW_STEP = 4  # shadows are soft: they are cast at a quarter of the resolution
+METER_PX = 4  # a meter sees patches: single bright pixels do not count
+BRIGHT_SHARE = 0.05  # of the picture, which may be brighter than `SceneConfig.exposure`
 SHADOW_REACH = 0.3  # of the shorter side: how far the shadow of the nearest thing falls on the farthest
 CACHED_PX = 1 << 16  # a CPU works through so many pixels at once without leaving its cache
 
@@ -69,6 +71,14 @@ def _shades(scenes: Scenes, slots: list[int], alpha: Tensor, span: Tensor) -> Te
         on_objects.append(falling)
     shades = torch.stack([on_ground] * grounds + on_objects[::-1])
     return F.interpolate(shades, scale_factor=SHADOW_STEP, mode="bilinear")[..., :height, :width]
+
+
+def _metered(layers: list[Layer], draws: Draws, exposure: tuple[float, float]) -> list[Layer]:
+    """The scenes made brighter or darker, each as a whole (`SceneConfig.exposure`)."""
+    patches = F.avg_pool2d(all_in_focus(layers).mean(1), METER_PX, ceil_mode=True).flatten(1)
+    bright = patches.quantile(1 - BRIGHT_SHARE, dim=1).clamp_min(1e-3)
+    factor = (draws.log_uniform(bright.shape, *exposure) / bright)[:, None, None, None]
+    return [Layer(layer.colour * factor, layer.alpha, layer.dioptre) for layer in layers]
 
 
 def _groups(things: list[Thing], device: torch.device) -> Iterator[list[Thing]]:
@@ -139,4 +149,5 @@ def random_scenes(
             shades = _shades(scenes, slots, alpha, limits[1] - limits[0])
             colour *= (1 - shades * strength[:, None, None])[:, :, None]
     surfaces = dioptre.unflatten(0, (batch, most)).transpose(0, 1)
-    return carve([Layer(*parts) for parts in zip(colour, alpha, surfaces[slots], strict=True)])
+    layers = carve([Layer(*parts) for parts in zip(colour, alpha, surfaces[slots], strict=True)])
+    return _metered(layers, draws, config.exposure)

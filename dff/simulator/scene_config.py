@@ -35,6 +35,8 @@ class SceneConfig:
         glossy_share: share of the shaded surfaces with a highlight.
         lights_share: share of surfaces with points of light on them.
         shadow_share: share of scenes where things cast shadows on what lies behind them.
+        exposure: linear light (1: white) that one pixel in twenty of the sharp picture exceeds; the whole
+            scene is made brighter or darker to suit, as by a camera that meters.
     """
 
     objects: tuple[int, int] = (5, 12)
@@ -77,6 +79,7 @@ class SceneConfig:
     glossy_share: float = 0.25
     lights_share: float = 0.08
     shadow_share: float = 0.7
+    exposure: tuple[float, float] = (0.25, 1.2)
 
     def __post_init__(self) -> None:
         lists = (("shapes", tuple(SHAPES)), ("textures", TEXTURES), ("backgrounds", BACKGROUNDS))
@@ -86,12 +89,12 @@ class SceneConfig:
                 raise ValueError(
                     f"SceneConfig: {name} {', '.join(unknown) or 'is empty'}; choose from {', '.join(known)}"
                 )
-        for name in ("objects", "object_size", "background_slant", "object_slant", "fade"):
+        for name in ("objects", "object_size", "background_slant", "object_slant", "fade", "exposure"):
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise ValueError(f"SceneConfig: {name} ({low}, {high}) must be 0 <= low <= high")
-        if self.object_size[0] <= 0 or self.fade[0] <= 0:
-            raise ValueError("SceneConfig: object_size and fade must be above 0")
+        if min(self.object_size[0], self.fade[0], self.exposure[0]) <= 0:
+            raise ValueError("SceneConfig: object_size, fade and exposure must be above 0")
         for name in (*(one for one in self.__dataclass_fields__ if one.endswith("_share")), "bumps"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"SceneConfig: {name} must lie in [0,1], got {getattr(self, name)}")

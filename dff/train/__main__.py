@@ -25,6 +25,7 @@ class Arguments:
         data: photographs that simulated surfaces are painted with: a folder, or a file of `pack_photos`.
         steps: end after this many steps in all, instead of the recipe's.
         resume: go on from the checkpoint in the folder.
+        weights: name or path of weights to begin with, instead of random ones.
         seed: of everything random.
         threads: CPU threads; 0 leaves it to torch.
         device: where to compute.
@@ -37,6 +38,7 @@ class Arguments:
     data: Path | None = None
     steps: int | None = None
     resume: bool = False
+    weights: str | None = None
     seed: int = 0
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -73,6 +75,7 @@ def _run(arguments: Arguments) -> None:
     options = RunOptions(
         out=arguments.out,
         resume=arguments.resume,
+        weights=arguments.weights,
         seed=arguments.seed,
         steps=arguments.steps,
         stop_after_s=None if arguments.stop_after is None else 60 * arguments.stop_after,

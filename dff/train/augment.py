@@ -82,6 +82,21 @@ def choose_slices(batch: Batch, n: int, keep_ends_share: float, generator: torch
     return batch | {"images": images, "u": (u - far) / (near - far), "target_u": target}
 
 
+def by_number(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """A share of the stacks with the numbers of their slices as focus; truth follows, linear in between."""
+    u, target = batch["u"], batch["target_u"]
+    numbers = torch.linspace(0, 1, u.shape[1], device=u.device).expand_as(u)
+    above = torch.searchsorted(u.contiguous(), target.flatten(1)).clamp(1, u.shape[1] - 1)
+    low, high = u.gather(1, above - 1), u.gather(1, above)
+    within = ((target.flatten(1) - low) / (high - low)).clamp(0, 1)
+    moved = ((above - 1 + within) / (u.shape[1] - 1)).view_as(target)
+    chosen = _rand(generator, len(u)) < share
+    return batch | {
+        "u": torch.where(chosen[:, None], numbers, u),
+        "target_u": torch.where(chosen[:, None, None], moved, target),
+    }
+
+
 def crop(batch: Batch, side: int, generator: torch.Generator) -> Batch:
     """A square of ``side`` px, at one random place for the whole batch."""
     height, width = batch["target_u"].shape[-2:]
@@ -128,6 +143,7 @@ def recolour(images: Tensor, config: AugmentConfig, generator: torch.Generator) 
 def augment(batch: Batch, config: AugmentConfig, n: int, generator: torch.Generator) -> Batch:
     """A batch as a step sees it: ``n`` slices, cropped, turned, recoloured."""
     batch = choose_slices(batch, n, config.keep_ends_share, generator)
+    batch = by_number(batch, config.by_number_share, generator)
     batch = crop(batch, config.crop, generator)
     if config.flip:
         batch = turn(batch, generator)

@@ -22,6 +22,8 @@ class AugmentConfig:
         slices: slices per stack, drawn for each step; a random, uneven choice of those that are there.
         keep_ends_share: share of stacks whose first and last slices are always kept; of others the sweep
             shrinks, and some of the scene lies beyond it.
+        by_number_share: share of stacks of which nothing is known but the order of the slices: the focus
+            coordinate is then the slice's number.
         crop: side [px] of the square that is cut out; a multiple of 32 wastes nothing.
         flip: mirror and turn at random.
         gamma: exponent on display values, drawn log-uniformly.
@@ -31,6 +33,7 @@ class AugmentConfig:
 
     slices: tuple[int, int] = (3, 12)
     keep_ends_share: float = 0.7
+    by_number_share: float = 0.15
     crop: int = 96
     flip: bool = True
     gamma: tuple[float, float] = (0.7, 1.4)
@@ -84,15 +87,19 @@ class LossConfig:
     Args:
         scales: of the error of depth at 1/8, 1/4, 1/2 and full size.
         beta: error (share of the sweep) up to which it counts squared.
-        depth, bins, likelihood, gradient: of the four parts.
+        far_end: place of infinity beyond the far end of the sweep (share of the sweep), for the relative
+            error: 0.11 is that of a sweep from 3 m to 0.3 m.
+        depth, bins, likelihood, gradient, relative: of the parts.
     """
 
     scales: tuple[float, float, float, float] = (0.3, 0.5, 0.7, 1.0)
     beta: float = 0.02
+    far_end: float = 0.11
     depth: float = 5.0
     bins: float = 0.15
     likelihood: float = 0.05
     gradient: float = 0.5
+    relative: float = 0.3
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from dff.train.optimise import AveragedWeights, build_optimiser, learning_rate
 from dff.train.source import SimulatedSource, Source, split, to_device, validation_batches
 from dff.train.task import Precision, Task
 from dff.train.validate import SCORES, scores, write_sheet
+from dff.weights import fill_network, load_weights
 
 Config = TrainConfig | AlignmentTrainConfig
 
@@ -42,6 +43,7 @@ class RunOptions:
     Args:
         out: folder of the run.
         resume: go on from the checkpoint in ``out``.
+        weights: name or path of weights to begin with, instead of random ones.
         seed: of everything random; a resumed run keeps its own.
         steps: end after this many steps in all; None: the recipe's, or the end of the decay.
         stop_after_s: write a checkpoint and stop after this many seconds.
@@ -50,6 +52,7 @@ class RunOptions:
 
     out: Path
     resume: bool = False
+    weights: str | None = None
     seed: int = 0
     steps: int | None = None
     stop_after_s: float | None = None
@@ -105,12 +108,14 @@ def train(
 
     Raises:
         FileNotFoundError: resume without a checkpoint.
-        ValueError: a checkpoint of another network, or a run whose gradients stay infinite.
+        ValueError: a checkpoint or weights of another network, or a run whose gradients stay infinite.
     """
     torch.manual_seed(run.seed)
     device = world.device
     task: Task = AlignmentTask(config) if isinstance(config, AlignmentTrainConfig) else DepthTask(config)
     network = task.network().to(device)
+    if run.weights is not None and not run.resume:
+        fill_network(network, load_weights(run.weights))
     averaged = AveragedWeights(network, config.optimiser.ema)
     optimiser = build_optimiser(network, config.optimiser)
     state = TrainState(seed=run.seed, world=world.size)

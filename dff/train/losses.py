@@ -9,7 +9,7 @@ from torch import Tensor
 from dff.model.network import DepthOutput
 from dff.train.config import LossConfig
 
-PARTS = ("total", "depth", "bins", "likelihood", "gradient")
+PARTS = ("total", "depth", "bins", "likelihood", "gradient", "relative")
 _LEAST_LOG_SCALE = -6.0  # a quarter of a percent of the sweep: no pixel may claim to be surer
 
 
@@ -62,6 +62,16 @@ def likelihood_error(u: Tensor, log_scale: Tensor, target: Tensor, valid: Tensor
     return masked_mean((u - target).abs() * torch.exp(-log_scale) + log_scale, valid)
 
 
+def relative_error(u: Tensor, target: Tensor, valid: Tensor, far_end: float) -> Tensor:
+    """Mean absolute difference of the logarithms of dioptres, as of those of distances: what delta1 judges.
+
+    Args:
+        far_end: distance of u = 0 from infinity, in sweeps.
+    """
+    found = u.clamp_min(-0.5 * far_end) + far_end
+    return masked_mean((found / (target + far_end)).log().abs(), valid)
+
+
 def gradient_error(u: Tensor, target: Tensor, valid: Tensor, octaves: int = 3) -> Tensor:
     """Mean absolute difference of the gradients, at steps of 1, 2 and 4 px (Li & Snavely 2018, eq. 3)."""
     gap = u - target
@@ -92,6 +102,7 @@ def depth_loss(
         "depth": sum((w * e for w, e in zip(config.scales, errors, strict=True)), target.new_zeros(())),
         "likelihood": likelihood_error(output.u, output.log_scale, target, valid),
         "gradient": gradient_error(output.u, target, valid),
+        "relative": relative_error(output.u, target, valid, config.far_end),
     }
     bins = two_bins(target, places)
     parts["bins"] = torch.stack([bin_error(scale.logits, bins, valid) for scale in output.scales]).mean()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dff.recipes import load_recipe
-from dff.simulator.layers import visibility
+from dff.simulator.layers import all_in_focus, visibility
 from dff.simulator.photos import PhotoPack
 from dff.simulator.procedural import random_scenes
 from dff.simulator.scene_config import SceneConfig
@@ -160,7 +160,20 @@ def test_photographs_are_used_and_without_them_others_stand_in():
     assert float(scenes(0, config)[0].colour.std((2, 3)).min()) > 0.003
 
 
-def test_shares_do_what_they_say():
+@pytest.fixture
+def unmetered(monkeypatch):
+    """Light as drawn, to be compared between scenes."""
+    monkeypatch.setattr("dff.simulator.procedural._metered", lambda layers, *_: layers)
+
+
+def test_the_light_suits_the_camera():
+    config = changed(exposure=(0.5, 0.6), lights_share=0.0, dark_share=0.5)
+    picture = all_in_focus(scenes(0, config, batch=6)).mean(1)
+    bright = picture.flatten(1).quantile(0.95, dim=1)
+    assert 0.4 < float(bright.min()) <= float(bright.max()) < 0.7
+
+
+def test_shares_do_what_they_say(unmetered):
     def colours(**options):
         return scenes(3, changed(objects=(0, 0), textures=("flat",), **options), batch=6)[0].colour
 
@@ -180,7 +193,7 @@ def test_shares_do_what_they_say():
     assert float(plain[0].colour.std((2, 3)).max()) < float(flat[0].colour.std((2, 3)).max())
 
 
-def test_objects_cast_shadows_on_what_is_behind():
+def test_objects_cast_shadows_on_what_is_behind(unmetered):
     def share_darkened(seed):
         options = {"objects": (2, 2), "textures": ("flat",), "shapes": ("ellipse",), "backgrounds": ("wall",)}
         sunny, shady = (scenes(seed, changed(**options, shadow_share=share)) for share in (0.0, 1.0))

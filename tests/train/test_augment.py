@@ -10,6 +10,7 @@ from dff.train.augment import (
     align,
     alignment_errors,
     augment,
+    by_number,
     choose_slices,
     crop,
     recolour,
@@ -42,6 +43,15 @@ def test_chosen_slices_carry_their_own_pictures_and_the_new_sweep_runs_from_0_to
     torch.testing.assert_close(new["u"], (place - far) / (near - far))
     wanted = ((old["target_u"] - far[..., None]) / (near - far)[..., None]).clamp(0, 1)
     torch.testing.assert_close(new["target_u"], wanted)
+
+
+def test_stacks_known_by_number_keep_truth_between_the_same_slices() -> None:
+    old = batch()
+    old["u"] = old["u"] ** 2
+    new = by_number(old, 1.0, generator())
+    torch.testing.assert_close(new["u"], batch()["u"])
+    torch.testing.assert_close(new["target_u"][:, 0], torch.sqrt(old["target_u"][:, 0]), atol=0.04, rtol=0)
+    torch.testing.assert_close(by_number(old, 0.0, generator())["u"], old["u"])
 
 
 def test_ends_can_be_kept() -> None:

@@ -153,6 +153,18 @@ def test_errors_are_one_line(
     assert "\n" not in told
 
 
+def test_a_run_begins_with_given_weights(config: TrainConfig, tmp_path: Path) -> None:
+    run(config, tmp_path / "first", steps=2)
+    out = tmp_path / "first.safetensors"
+    assert export.main([str(tmp_path / "first" / checkpoint.NAME), str(out), "--no-half"]) == 0
+    run(config, tmp_path / "second", steps=0, weights=str(out), seed=5)
+    begun, left = (checkpoint.part(state(tmp_path / name), "averaged/") for name in ("second", "first"))
+    for name, value in begun.items():
+        torch.testing.assert_close(value, left[name])
+    with pytest.raises(ValueError, match="does not fit"):
+        run(replace(config, size="tiny"), tmp_path / "third", steps=1, weights=str(out))
+
+
 def test_a_run_is_not_overwritten(
     config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

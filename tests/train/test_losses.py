@@ -15,6 +15,7 @@ from dff.train.losses import (
     depth_loss,
     gradient_error,
     likelihood_error,
+    relative_error,
     two_bins,
 )
 
@@ -88,7 +89,16 @@ def test_total_is_the_weighted_sum() -> None:
         logits = torch.randn(1, 3, side, side)
         scales.append(Scale(logits, expectation(logits, places)[1]))
     output = DepthOutput(torch.rand(1, 8, 8), torch.randn(1, 8, 8), scales)
-    config = LossConfig(depth=2.0, bins=3.0, likelihood=5.0, gradient=7.0)
+    config = LossConfig(depth=2.0, bins=3.0, likelihood=5.0, gradient=7.0, relative=11.0)
     parts = depth_loss(output, places, target, torch.ones(1, 8, 8, dtype=torch.bool), config)
-    total = 2 * parts["depth"] + 3 * parts["bins"] + 5 * parts["likelihood"] + 7 * parts["gradient"]
+    weights = {"depth": 2, "bins": 3, "likelihood": 5, "gradient": 7, "relative": 11}
+    total = torch.stack([weight * parts[name] for name, weight in weights.items()]).sum()
     torch.testing.assert_close(parts["total"], total)
+
+
+def test_relative_error_is_that_of_distances() -> None:
+    # from 3 m to 0.3 m: a dioptre of 1/3 + 3 u
+    u, target = torch.tensor([[[0.1, 0.5]]]), torch.tensor([[[0.2, 0.4]]])
+    distances = (1 / (1 / 3 + 3 * u)) / (1 / (1 / 3 + 3 * target))
+    found = relative_error(u, target, torch.ones(1, 1, 2, dtype=torch.bool), 1 / 9)
+    torch.testing.assert_close(found, distances.log().abs().mean())
