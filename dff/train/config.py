@@ -104,17 +104,20 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW, and a schedule counted in samples (stacks seen, over all processes).
+    """The optimiser, and a schedule counted in samples (stacks seen, over all processes).
 
     Args:
+        kind: "muon" (`dff.train.muon`) or "adamw".
         lr: learning rate of the constant part.
-        betas, weight_decay: of AdamW.
+        betas: of AdamW, which all but the kernels use in any case.
+        weight_decay: of kernels.
         clip: largest norm of the gradient.
         warm_up: samples over which the rate rises from zero.
         decay: samples over which it falls to zero, whenever the last part of the run is begun.
         ema: decay per step of the averaged weights, which are what is kept and measured.
     """
 
+    kind: Literal["muon", "adamw"] = "muon"
     lr: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 1e-3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
 
 from dff.train.config import OptimiserConfig
+from dff.train.muon import Muon
 
 
 def learning_rate(config: OptimiserConfig, samples: int, decay_from: int | None) -> float:
@@ -21,15 +23,21 @@ def learning_rate(config: OptimiserConfig, samples: int, decay_from: int | None)
     return config.lr * rise * min(1.0, max(0.0, fall))
 
 
+_LEAST_OUTPUTS = 8  # of a kernel: the heads' few rows are no matrix to make orthogonal
+
+
 def build_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay on kernels alone, not on biases, norms and gains."""
+    """AdamW, or Muon for the kernels; weight decay on kernels alone, not on biases, norms and gains."""
     kernels = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": kernels, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    hidden = [p for p in kernels if p.ndim > 2 and p.shape[0] >= _LEAST_OUTPUTS and config.kind == "muon"]
+    known = {id(p) for p in hidden}
+    groups: list[dict[str, Any]] = [
+        {"params": hidden, "weight_decay": config.weight_decay, "orthogonal": True},
+        {"params": [p for p in kernels if id(p) not in known], "weight_decay": config.weight_decay},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas)
+    groups = [{"orthogonal": False} | group for group in groups if group["params"]]
+    return Muon(groups, config.lr, config.betas)
 
 
 class AveragedWeights:
