@@ -12,6 +12,7 @@ from dff.eval.inputs import Say, real_stack
 from dff.eval.report import Cell, Report, Table
 from dff.formats.pictures import write_picture
 from dff.formats.vis import colourise
+from dff.models import load_model
 from dff.pipeline import predict
 
 NAME = "gallery"
@@ -19,15 +20,17 @@ NAME = "gallery"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which stacks, and how large.
+    """Which stacks and models, and how large.
 
     Args:
         stacks: folders below the data folder.
+        models: names or files, as for `dff.predict`; one pair of pictures each.
         height_px: height of each picture.
     """
 
     stacks: tuple[str, ...]
-    height_px: int = 360
+    models: tuple[str, ...]
+    height_px: int = 240
 
 
 def panel(depth: np.ndarray, confidence: np.ndarray, height: int) -> np.ndarray:
@@ -43,27 +46,34 @@ def panel(depth: np.ndarray, confidence: np.ndarray, height: int) -> np.ndarray:
 def run(
     protocol: Protocol, data: Path, pictures: Path, *, limit: int | None, options: str, say: Say
 ) -> Report:
-    """Write one JPEG per stack to ``pictures`` and tabulate what was found."""
+    """Write one JPEG per stack to ``pictures``, depth and confidence by each model, and tabulate the finds."""
     pictures.mkdir(parents=True, exist_ok=True)
     rows: list[list[Cell]] = []
+    models = [load_model(model) for model in protocol.models]
     for name in protocol.stacks[:limit]:
         say(f"{NAME}: {name}")
-        found = predict(real_stack(data, name), aif=False)
-        depth = found.depth
-        zoom = found.alignment.zoom
-        shown = panel(colourise(depth), depth.confidence, protocol.height_px)
+        stack = real_stack(data, name)
+        panels = []
+        for model in models:
+            found = predict(stack, model=model, aif=False)
+            depth = found.depth
+            panels.append(panel(colourise(depth), depth.confidence, protocol.height_px))
+            zoom = found.alignment.zoom
+            rows.append(
+                [
+                    name,
+                    model.name,
+                    len(found.stack),
+                    float(zoom[-1] / zoom[0]),
+                    float(np.nanmedian(found.alignment.residual_px)),
+                    100 * float(depth.valid.mean()),
+                ]
+            )
+        shown = np.concatenate(panels, axis=1)
         write_picture(shown, pictures / f"{name.replace('/', '_')}.jpg", overwrite=True)
-        rows.append(
-            [
-                name,
-                len(found.stack),
-                float(zoom[-1] / zoom[0]),
-                float(np.nanmedian(found.alignment.residual_px)),
-                100 * float(depth.valid.mean()),
-            ]
-        )
     columns = {
         "stack": "",
+        "model": "",
         "slices": "d",
         "zoom last/first": ".4f",
         "median residual [px]": ".2f",

@@ -6,7 +6,7 @@ from dff.eval.__main__ import main
 def test_end_to_end(tmp_path, write_slices, breathing_slices):
     write_slices(tmp_path / "data" / "small", breathing_slices)
     recipe = tmp_path / "one.toml"
-    recipe.write_text('stacks = ["small"]\nheight_px = 90\n')
+    recipe.write_text('stacks = ["small"]\nmodels = ["classical"]\nheight_px = 90\n')
     pictures = tmp_path / "pictures"
     arguments = ["gallery", "--data", str(tmp_path / "data"), "--pictures", str(pictures)]
     assert main([*arguments, "--out", str(tmp_path / "out"), "--protocol", str(recipe)]) == 0
