@@ -46,7 +46,7 @@ def panel(depth: np.ndarray, confidence: np.ndarray, height: int) -> np.ndarray:
 def run(
     protocol: Protocol, data: Path, pictures: Path, *, limit: int | None, options: str, say: Say
 ) -> Report:
-    """Write one JPEG per stack to ``pictures``, depth and confidence by each model, and tabulate the finds."""
+    """Write one JPEG per stack to ``pictures``, depth and confidence by each model, and tabulate them."""
     pictures.mkdir(parents=True, exist_ok=True)
     rows: list[list[Cell]] = []
     models = [load_model(model) for model in protocol.models]
