@@ -14,7 +14,8 @@ from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
 from dff.classical.enlarge import enlarge, enlarge_along_edges
 from dff.model.infer import InferenceConfig, infer, probability_within
-from dff.model.network import DepthNetwork, load_depth_network
+from dff.model.interface import DepthModel
+from dff.model.network import load_depth_network
 from dff.stack import DepthMap, FocalStack, Progress
 
 
@@ -29,7 +30,7 @@ class LearnedModel:
     """
 
     name: str
-    network: DepthNetwork
+    network: DepthModel
     inference: InferenceConfig = field(default_factory=InferenceConfig)
 
     def depth(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from dff.models import Model, load_model
 from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
 
 if TYPE_CHECKING:
+    from dff.learned_alignment import LearnedAligner
     from dff.model.infer import InferenceConfig
 
+AlignMethod = Method | Literal["network", "network-only"]
 Poor = Literal["keep", "drop"]
 
 
@@ -76,23 +78,54 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = time.perf_counter() - start
 
 
+def uses_network(method: AlignMethod, aligner: str | LearnedAligner | None) -> bool:
+    """Whether a method of `align` asks for a network; ValueError for an aligner that it does not use."""
+    learned = method in ("network", "network-only") or (method == "auto" and aligner is not None)
+    if aligner is not None and not learned:
+        raise ValueError(f"align {method}: uses no aligner; give align network, or leave the aligner out")
+    return learned
+
+
 def align(
     stack: FocalStack,
     *,
-    method: Method = "auto",
+    method: AlignMethod = "auto",
+    aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
+    device: str = "auto",
     progress: Progress | None = None,
 ) -> tuple[FocalStack, Alignment]:
-    """The stack with the farthest slice first, and its alignment (see `dff.classical.align.align_stack`).
+    """The stack with the farthest slice first, and its alignment.
 
-    A numbered ``reference`` counts in the order of ``stack`` as it was given.
+    Args:
+        stack: 2 or more slices, any order, any size.
+        method: "direct", "ecc", "metadata" or "none" (`dff.classical.align.align_stack`); "network": by an
+            alignment network, polished by the direct method; "network-only": not polished; "auto": network
+            where ``aligner`` is given, else direct.
+        aligner: name or path of the network's weights, or what `dff.learned_alignment.load_aligner` made of
+            them, for many stacks; None: those that ship.
+        reference: as for `predict`; a number counts in the order of ``stack`` as it was given.
+        device: where the network runs: "auto", "cpu" or "cuda".
+        progress: called with (stage, done, total).
+
+    Raises:
+        ValueError: unknown method or reference, unfit weights, or an aligner that the method does not use.
+        FileNotFoundError: weights that are listed but missing.
     """
+    learned = uses_network(method, aligner)
     ordered = stack.far_first()
     if str(reference).removeprefix("-").isdecimal():
         if not 0 <= int(reference) < len(stack):
             raise ValueError(f"reference {reference}: the stack has slices 0 to {len(stack) - 1}")
         reference = int(np.argsort(np.argsort(stack.positions, kind="stable"))[int(reference)])
-    return ordered, align_stack(ordered, method, reference=reference, progress=progress)
+    if not learned:
+        return ordered, align_stack(ordered, cast(Method, method), reference=reference, progress=progress)
+    from dff.learned_alignment import load_aligner  # the classical path does without torch
+
+    if aligner is None or isinstance(aligner, str):
+        aligner = load_aligner(aligner, device)
+    polish = method != "network-only"
+    return ordered, aligner.align(ordered, polish=polish, reference=reference, progress=progress)
 
 
 _align = align  # `predict` has an argument of that name
@@ -116,7 +149,8 @@ def predict(
     stack: FocalStack,
     *,
     model: str | Model = "classical",
-    align: Method = "auto",
+    align: AlignMethod = "auto",
+    aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
     aif: bool = True,
     device: str = "auto",
@@ -131,11 +165,11 @@ def predict(
         stack: 2 or more slices, any order, any size.
         model: "classical", the name of learned weights (``weights/index.toml``), the path of settings (.toml)
             or of weights (.safetensors), or what `dff.models.load_model` made of one, for many stacks.
-        align: "auto", "direct", "ecc", "metadata" or "none".
+        align, aligner: method and, for "network", weights; see `align`.
         reference: slice whose frame the results are in: "auto" (smallest field of view), "first", "middle",
             "last" of the far-first stack, or the number of a slice as given.
         aif: whether to make the all-in-focus picture.
-        device: where a learned model runs: "auto" (CUDA where there is one), "cpu" or "cuda". The classical
+        device: where networks run: "auto" (CUDA where there is one), "cpu" or "cuda". The classical
             engine runs on the CPU.
         inference: how a learned model is run: memory, precision, work size.
         poor: "drop" or "keep" slices that do not fit their neighbours.
@@ -151,7 +185,9 @@ def predict(
     engine = load_model(model, device=device, inference=inference) if isinstance(model, str) else model
     seconds: dict[str, float] = {}
     with _timed(seconds, "align"):
-        ordered, alignment = _align(stack, method=align, reference=reference, progress=progress)
+        ordered, alignment = _align(
+            stack, method=align, aligner=aligner, reference=reference, device=device, progress=progress
+        )
     used = _usable(ordered, alignment, poor)
     part, part_alignment = ordered, alignment
     if len(used) < len(ordered):
@@ -168,10 +204,11 @@ def predict(
 def fuse(
     stack: FocalStack,
     *,
-    align: Method = "auto",
+    align: AlignMethod = "auto",
+    aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
     poor: Poor = "drop",
     progress: Progress | None = None,
 ) -> Prediction:
     """`predict` for the all-in-focus picture; the depth it rests on comes along."""
-    return predict(stack, align=align, reference=reference, poor=poor, progress=progress)
+    return predict(stack, align=align, aligner=aligner, reference=reference, poor=poor, progress=progress)

@@ -14,7 +14,7 @@ Text = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
 Count = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
-Method = Literal["auto", "metadata", "ecc", "direct", "none"]
+Method = Literal["auto", "metadata", "ecc", "direct", "network", "network-only", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,10 @@ class Aligning:
     """How slices are brought onto one another."""
 
     align: Method = "auto"
-    """auto and direct: dff's own; ecc: OpenCV's; metadata: from lens and focus alone; none: no need"""
+    """direct: dff's own; network: trained, then polished by direct (network-only: not); ecc: OpenCV's;
+    metadata: from lens and focus alone; none: no need; auto: network with --aligner, else direct"""
+    aligner: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
+    """weights of the alignment network (.safetensors); else those that ship"""
     reference: Annotated[str, arg(metavar="auto|first|middle|last|K")] = "auto"
     """the slice whose view the results have; K counts as given, from 0; auto: the one that sees least"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dff import __version__
 from dff.commands import telling
@@ -13,11 +13,14 @@ from dff.commands.outputs import Outputs, json_text
 from dff.commands.source import open_stack, stack_files, stack_name
 from dff.commands.terminal import Terminal
 from dff.models import Model, check_model, is_learned, load_model
-from dff.pipeline import Prediction
+from dff.pipeline import Prediction, uses_network
 from dff.pipeline import align as run_align
 from dff.pipeline import fuse as run_fuse
 from dff.pipeline import predict as run_predict
 from dff.stack import UNIT_WORDS, FocalStack
+
+if TYPE_CHECKING:
+    from dff.learned_alignment import LearnedAligner
 
 _PREDICT_OUTPUTS = ("out", "aif", "confidence", "vis", "mesh", "aligned", "save_steps", "report")
 
@@ -38,6 +41,7 @@ def predict(options: Predict) -> Prediction:
         outputs.check_report("report", options.report)
         outputs.check_steps("save-steps", options.save_steps)
         model = _model(options, terminal)
+        aligner = _aligner(options)
 
         clock = _Clock()
         stack = _read(options, outputs, terminal)
@@ -46,6 +50,7 @@ def predict(options: Predict) -> Prediction:
             stack,
             model=model,
             align=options.align,
+            aligner=aligner,
             reference=_reference(options.reference, stack),
             aif="aif" in outputs or "mesh" in outputs,
             poor=options.poor,
@@ -75,6 +80,7 @@ def fuse(options: Fuse) -> None:
         outputs.check_picture("out", options.out)
         outputs.check_folder("aligned", options.aligned)
         outputs.check_report("report", options.report)
+        aligner = _aligner(options)
 
         clock = _Clock()
         stack = _read(options, outputs, terminal)
@@ -82,6 +88,7 @@ def fuse(options: Fuse) -> None:
         result = run_fuse(
             stack,
             align=options.align,
+            aligner=aligner,
             reference=_reference(options.reference, stack),
             poor=options.poor,
             progress=terminal.progress,
@@ -103,6 +110,7 @@ def align(options: Align) -> None:
         outputs = Outputs(files, options.overwrite)
         outputs.check_folder("out", options.out)
         outputs.check_report("report", options.report)
+        aligner = _aligner(options)
 
         clock = _Clock()
         stack = _read(options, outputs, terminal)
@@ -110,6 +118,7 @@ def align(options: Align) -> None:
         stack, alignment = run_align(
             stack,
             method=options.align,
+            aligner=aligner,
             reference=_reference(options.reference, stack),
             progress=terminal.progress,
         )
@@ -186,6 +195,15 @@ def _model(options: Predict, terminal: Terminal) -> Model:
 
     inference = InferenceConfig(precision=options.precision)
     return load_model(options.model, device=options.device, inference=inference)
+
+
+def _aligner(options: Predict | Align | Fuse) -> LearnedAligner | None:
+    """The alignment network asked for, loaded before any slice is read."""
+    if not uses_network(options.align, options.aligner):
+        return None
+    from dff.learned_alignment import load_aligner
+
+    return load_aligner(options.aligner, options.device if isinstance(options, Predict) else "auto")
 
 
 def _cuda_for_nothing(terminal: Terminal) -> None:

@@ -4,103 +4,18 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from dff.eval.options import Options, RealStacks, say
+from dff.eval.options_alignment import AlignmentReal, AlignmentSimulated, EndToEnd
+
 if TYPE_CHECKING:
     from dff.eval.report import Report
-
-
-def say(line: str) -> None:
-    """Progress, apart from the results."""
-    print(line, file=sys.stderr, flush=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options of every benchmark.
-
-    Args:
-        out: Folder for NAME.md and NAME.json; those of an earlier run are replaced.
-        limit: Only this many stacks (of each kind), for a quick look.
-        json: Print JSON instead of tables.
-        protocol: Another protocol file than eval/NAME.toml.
-    """
-
-    out: Path = Path("eval/results")
-    limit: int | None = None
-    json: bool = False
-    protocol: str | None = None
-
-    def run_module(self, benchmark: Any, *arguments: Any, typed: Sequence[str] = ()) -> Report:
-        """Run a module that has NAME, Protocol and run; ``typed``: options that change the results."""
-        from dff.recipes import load_recipe
-
-        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        options = self.text(*typed)
-        report: Report = benchmark.run(protocol, *arguments, limit=self.limit, options=options, say=say)
-        return report
-
-    def text(self, *more: str) -> str:
-        """The options that change results, as typed, without anybody's folders."""
-        words = list(more)
-        if self.protocol is not None:
-            words.append(f"--protocol {Path(self.protocol).name}")
-        if self.limit is not None:
-            words.append(f"--limit {self.limit}")
-        return " ".join(words)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RealStacks(Options):
-    """Options of benchmarks on real stacks.
-
-    Args:
-        data: Folder of the real stacks; else the environment variable DFF_DATA.
-    """
-
-    data: Path | None = None
-
-    def run_on_data(self, benchmark: Any, *arguments: Any, typed: Sequence[str] = ()) -> Report:
-        """`run_module` with the folder of the real stacks as its first argument."""
-        from dff.eval.inputs import data_folder
-
-        return self.run_module(benchmark, data_folder(self.data), *arguments, typed=typed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignmentReal(RealStacks):
-    """Alignment of real stacks, scored by SIFT matches."""
-
-    def run(self) -> Report:
-        from dff.eval import alignment_real
-
-        return self.run_on_data(alignment_real)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignmentSimulated(Options):
-    """Alignment of simulated stacks, whose motion is known.
-
-    Args:
-        photos: Folder of photographs to use as textures too.
-    """
-
-    photos: Path | None = None
-
-    def run(self) -> Report:
-        from dff.eval import alignment_simulated as benchmark
-        from dff.recipes import load_recipe
-        from dff.simulator.photos import load_photos
-
-        protocol = load_recipe("eval", self.protocol or benchmark.NAME, benchmark.Protocol)
-        photos = load_photos(self.photos, most_tiles=protocol.photos) if self.photos else None
-        options = self.text(*(["--photos DIR"] if self.photos else []))
-        return benchmark.run(protocol, photos, limit=self.limit, options=options, say=say)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +52,40 @@ class Depth(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DepthModels(Options):
+    """Depth networks on held-out stacks of four kinds, beside tuned classical rivals.
+
+    Args:
+        models: Networks by name or path of their weights, with commas between; targets are about the first.
+        photos: Folder or packed file of photographs; every fifth is held out from training, and used here.
+        rgbd: Folder of pictures with depth; without it, that set is left out.
+        depth_unit: Of depth files that do not tell it themselves: m, cm, mm, dioptre, disparity.
+        cycles: Folder of path-traced stacks; those that are missing are rendered, which takes bpy and a
+            minute each. Without it, that set is left out.
+        textures: Folder of pictures, for rendering the scenes that have some on them.
+    """
+
+    models: str = "tiny"
+    photos: Path | None = None
+    rgbd: Path | None = None
+    depth_unit: str | None = None
+    cycles: Path | None = None
+    textures: Path | None = None
+
+    def run(self) -> Report:
+        from dff.eval import depth_models as benchmark
+        from dff.simulator.photos import load_photos
+
+        names = tuple(name for name in self.models.split(",") if name)
+        typed = [f"--models {','.join(Path(name).name for name in names)}"]
+        typed += [f"--{key} DIR" for key in ("photos", "rgbd", "cycles") if getattr(self, key) is not None]
+        typed += [f"--depth-unit {self.depth_unit}"] if self.depth_unit else []
+        photos = load_photos(self.photos) if self.photos else None
+        inputs = benchmark.Inputs(names, photos, self.rgbd, self.depth_unit, self.cycles, self.textures)
+        return self.run_module(benchmark, inputs, typed=typed)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cost(Options):
     """CPU time and memory of `dff predict`."""
 
@@ -144,6 +93,37 @@ class Cost(Options):
         from dff.eval import cost
 
         return self.run_module(cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkCost(Options):
+    """CPU time, memory and size of the depth networks, beside the paper's."""
+
+    def run(self) -> Report:
+        from dff.eval import network_cost
+
+        return self.run_module(network_cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation(Options):
+    """Small networks trained at equal budgets, one choice changed at a time.
+
+    Args:
+        photos: Folder or packed file of photographs to paint surfaces with too.
+        work: Folder for the runs, which are not trained again; else "ablation" in --out.
+    """
+
+    photos: Path | None = None
+    work: Path | None = None
+
+    def run(self) -> Report:
+        from dff.eval import ablation
+        from dff.simulator.photos import load_photos
+
+        photos = load_photos(self.photos) if self.photos else None
+        typed = ["--photos DIR"] if self.photos else []
+        return self.run_module(ablation, self.work or self.out / ablation.NAME, photos, typed=typed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +216,13 @@ class Domain(RealStacks):
 Benchmark = (
     Annotated[AlignmentReal, tyro.conf.subcommand("alignment-real")]
     | Annotated[AlignmentSimulated, tyro.conf.subcommand("alignment-simulated")]
+    | Annotated[EndToEnd, tyro.conf.subcommand("end-to-end")]
     | Annotated[AllInFocus, tyro.conf.subcommand("all-in-focus")]
     | Annotated[Depth, tyro.conf.subcommand("depth")]
+    | Annotated[DepthModels, tyro.conf.subcommand("depth-models")]
     | Annotated[Cost, tyro.conf.subcommand("cost")]
+    | Annotated[NetworkCost, tyro.conf.subcommand("network-cost")]
+    | Annotated[Ablation, tyro.conf.subcommand("ablation")]
     | Annotated[Gallery, tyro.conf.subcommand("gallery")]
     | Annotated[SimulatorExact, tyro.conf.subcommand("simulator-exact")]
     | Annotated[SimulatorSpeed, tyro.conf.subcommand("simulator-speed")]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dff.eval.baselines.aligners import OURS, Aligner, aligners, ecc_name
+from dff.eval.baselines.aligners import OURS, POLISHED, Aligner, aligners, ecc_name
 from dff.eval.inputs import Say, Stopwatch, one_thread, real_stack
 from dff.eval.report import Cell, Report, Table, Target
 from dff.eval.sift import SiftProtocol, chained_zoom, residuals_px, sift_matches
+from dff.learned_alignment import LearnedAligner
 from dff.stack import FocalStack
 
 NAME = "alignment-real"
@@ -24,11 +25,15 @@ class Targets:
         residual_ratio: median and worst residual over those of ECC.
         cpu_ratio: CPU seconds over those of ECC.
         zoom_error: distance to the known zoom.
+        network_ratio: median and worst residual of the polished network over those of ours.
+        network_better_share: share of the stacks in whose worst slice it is better than ours.
     """
 
     residual_ratio: float
     cpu_ratio: float
     zoom_error: float
+    network_ratio: float = 1.0
+    network_better_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,15 @@ def timed(align: Aligner, stack: FocalStack, reference: int, runs: int) -> tuple
     return matrices, min(seconds)
 
 
-def score_stack(folder: Path, name: str, protocol: Protocol) -> dict[str, Score]:
+def score_stack(
+    folder: Path, name: str, protocol: Protocol, learned: LearnedAligner | None = None
+) -> dict[str, Score]:
     """Every method on one stack."""
     stack = real_stack(folder, name)
     reference = len(stack) // 2
     matches = sift_matches(stack, reference, protocol.sift)
     scores = {}
-    for method, align in aligners((protocol.ecc_scale,)).items():
+    for method, align in aligners((protocol.ecc_scale,), learned).items():
         matrices, cpu_s = timed(align, stack, reference, protocol.runs)
         residual = residuals_px(matches, matrices, protocol.sift.min_matches)
         scored = residual[np.isfinite(residual)]
@@ -106,16 +113,23 @@ def score_stack(folder: Path, name: str, protocol: Protocol) -> dict[str, Score]
 
 
 def run(
-    protocol: Protocol, folder: Path, *, limit: int | None = None, options: str = "", say: Say = print
+    protocol: Protocol,
+    folder: Path,
+    aligner: LearnedAligner | None = None,
+    *,
+    limit: int | None = None,
+    options: str = "",
+    say: Say = print,
 ) -> Report:
-    """Score the first ``limit`` stacks of the protocol, found in ``folder``."""
+    """Score the first ``limit`` stacks of the protocol, found in ``folder``; an aligner, if given, too."""
     ecc = ecc_name(protocol.ecc_scale)
     rows: list[list[Cell]] = []
     ratios: list[list[Cell]] = []
     targets = []
+    better = []  # stacks in whose worst slice the network is the better one
     for name, known in list(protocol.zoom_last_over_first.items())[:limit]:
         say(f"{NAME}: {name}")
-        scores = score_stack(folder, name, protocol)
+        scores = score_stack(folder, name, protocol, aligner)
         for method, s in scores.items():
             rows.append([name, method, s.median_px, s.worst_px, s.unscored, s.zoom, s.cpu_s])
         ours, rival, wanted = scores[OURS], scores[ecc], protocol.targets
@@ -132,6 +146,20 @@ def run(
             for what, (value, most) in ratio.items()
         ]
         targets.append(Target(f"{name}: zoom error", error, "at most", wanted.zoom_error))
+        if aligner is not None:
+            network = scores[POLISHED]
+            better.append(network.worst_px < ours.worst_px)
+            targets += [
+                Target(f"{name}: {what}, {POLISHED} over ours", value, "at most", wanted.network_ratio)
+                for what, value in (
+                    ("median", network.median_px / ours.median_px),
+                    ("worst", network.worst_px / ours.worst_px),
+                )
+            ]
+    if better:
+        share = sum(better) / len(better)
+        what = f"share of stacks where {POLISHED} is better in the worst slice"
+        targets.append(Target(what, share, "at least", protocol.targets.network_better_share))
     columns = {
         "stack": "",
         "method": "",

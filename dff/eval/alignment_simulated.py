@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
 from dff.classical.motion import corners_moved
-from dff.eval.baselines.aligners import OURS, aligners
+from dff.eval.baselines.aligners import OURS, POLISHED, aligners
 from dff.eval.inputs import Say, Seeds, Stopwatch, one_thread
 from dff.eval.report import Cell, Report, Table, Target
+from dff.learned_alignment import LearnedAligner
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig, simulate
 from dff.simulator.photos import PhotoPack
@@ -36,6 +37,7 @@ class Protocol:
         ecc_scales: the rival runs on pictures of each of these scales.
         photos: at most this many photographs are used as textures.
         targets: by scene, what ours should reach.
+        network_targets: by scene and name of an error, what the polished network should reach.
     """
 
     scenes: tuple[str, ...]
@@ -43,6 +45,13 @@ class Protocol:
     ecc_scales: tuple[float, ...]
     photos: int = 40
     targets: dict[str, Errors] = field(default_factory=dict)
+    network_targets: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = {one.name for one in fields(Errors)}
+        for scene, wanted in self.network_targets.items():
+            if unknown := sorted(set(wanted) - known):
+                raise ValueError(f"network_targets.{scene}: no error {unknown[0]!r}")
 
 
 def corner_errors_px(
@@ -70,6 +79,7 @@ def summary(errors: np.ndarray) -> Errors:
 def run(
     protocol: Protocol,
     photos: PhotoPack | None = None,
+    aligner: LearnedAligner | None = None,
     *,
     limit: int | None = None,
     options: str = "",
@@ -79,13 +89,14 @@ def run(
 
     Args:
         photos: pictures to cut textures from.
+        aligner: alignment network to score, too.
     """
     rows: list[list[Cell]] = []
     targets = []
     seeds = protocol.seeds.take(limit)
     for scene in protocol.scenes:
         config = load_recipe("simulator/scenes", scene, SimulationConfig)
-        methods = aligners(protocol.ecc_scales)
+        methods = aligners(protocol.ecc_scales, aligner)
         errors: dict[str, list[np.ndarray]] = {method: [] for method in methods}
         clocks = {method: Stopwatch() for method in methods}
         for seed in seeds:
@@ -101,12 +112,16 @@ def run(
             found = summary(np.concatenate(errors[method]))
             cpu_ms = 1e3 * clocks[method].cpu_s / len(seeds)
             rows.append([scene, method, found.rms, found.median, found.p90, cpu_ms])
+            wanted: dict[str, float] = {}
             if method == OURS and scene in protocol.targets:
                 wanted = asdict(protocol.targets[scene])
-                targets += [
-                    Target(f"{scene}: corner error {key} [px]", value, "at most", wanted[key])
-                    for key, value in asdict(found).items()
-                ]
+            elif method == POLISHED:
+                wanted = protocol.network_targets.get(scene, {})
+            who = "" if method == OURS else f" of {method}"
+            targets += [
+                Target(f"{scene}: corner error {key}{who} [px]", asdict(found)[key], "at most", limit)
+                for key, limit in wanted.items()
+            ]
     columns = {
         "scene": "",
         "method": "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import cv2
 import numpy as np
 import torch
@@ -34,6 +36,17 @@ def _work_pictures(stack: FocalStack, size: tuple[int, int]) -> Tensor:
     return torch.stack(pictures)[None]
 
 
+def _told_fov(stack: FocalStack) -> Tensor | None:
+    """(1,N) field of view of each slice as lens and focus have it; None where they say nothing."""
+    if stack.lens is None or stack.focus is None:
+        return None
+    try:
+        return torch.from_numpy(stack.lens.relative_fov(stack.focus))[None]
+    except ValueError as error:
+        warnings.warn(f"the lens does not fit the focus distances ({error}); it is not used", stacklevel=2)
+        return None
+
+
 def network_matrices(network: AlignmentNetwork, stack: FocalStack, reference: int = -1) -> np.ndarray:
     """Motion of every slice as the network sees it.
 
@@ -57,9 +70,8 @@ def network_matrices(network: AlignmentNetwork, stack: FocalStack, reference: in
     scale = min(1.0, WORK_SIZE / max(stack.height, stack.width))
     size = max(1, round(stack.height * scale)), max(1, round(stack.width * scale))
     device = next(network.parameters()).device
-    fov = None
-    if stack.lens is not None and stack.focus is not None:
-        fov = torch.from_numpy(stack.lens.relative_fov(stack.focus))[None].to(device)
+    fov = _told_fov(stack)
+    fov = None if fov is None else fov.to(device)
     with torch.inference_mode():
         found = network(_work_pictures(stack, size).to(device), count // 2, fov).matrices.double().cpu()
     whole = _resized(found, stack.width / size[1], stack.height / size[0])

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dff.model.interface import STRIDE, DepthModel, Tones
 from dff.model.long_stacks import interleaved, weighted_median, window_share, windows
-from dff.model.network import STRIDE, DepthNetwork, Tones, focus_coordinate
+from dff.model.network import focus_coordinate
 from dff.model.tiles import Mosaic, tile_plan
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
-_BYTES, _BYTES_PER_CHANNEL = 100, 12  # of working memory per pixel and slice, measured in float32
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
 
@@ -80,13 +80,13 @@ def probability_within(tolerance: float, scale: np.ndarray) -> np.ndarray:
     return np.asarray(-np.expm1(-np.float32(tolerance) / np.maximum(scale, np.float32(1e-6))))
 
 
-def bytes_per_pixel(network: DepthNetwork, count: int) -> int:
+def bytes_per_pixel(network: DepthModel, count: int) -> int:
     """Working memory of ``network`` for a pixel of ``count`` slices."""
-    return count * (_BYTES + _BYTES_PER_CHANNEL * network.config.channels)
+    return count * network.slice_bytes
 
 
 def infer(
-    network: DepthNetwork,
+    network: DepthModel,
     slices: Sequence[np.ndarray],
     positions: np.ndarray,
     config: InferenceConfig | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +21,10 @@ from dff.model.features import (
     SrdKind,
     sharp_region_detector,
 )
+from dff.model.interface import DepthModel, DepthOutput, Tones, check_inputs, padded
+from dff.model.wild import WildConfig, WildNetwork
 from dff.weights import load_network
 
-STRIDE = 32  # the deepest map; pictures are padded to a multiple of it
 _DEEP_LEVELS = 2  # of the volume, below 1/8
 _LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
 
@@ -69,44 +70,10 @@ SIZES: dict[str, NetworkConfig] = {
 }
 """Named sizes: about 0.19, 0.75 and 3 million parameters."""
 
+DepthConfig = NetworkConfig | WildConfig
 
-@dataclass
-class DepthOutput:
-    """What the network says, at the size of the pictures.
-
-    Args:
-        u: (B,H,W) float32 focus coordinate, 0 = farthest slice, 1 = nearest.
-        log_scale: (B,H,W) float32, log of the Laplace scale of the error of ``u``.
-        scales: the volume's distributions at 1/8, 1/4 and 1/2, coarse to fine, of the padded picture; for
-            training.
-    """
-
-    u: Tensor
-    log_scale: Tensor
-    scales: list[Scale]
-
-
-class Tones(NamedTuple):
-    """Brightness of whole stacks, for pictures that show parts of them.
-
-    Args:
-        mean: (B,3) of every channel, over all slices.
-        deviation: (B,) from it, over all slices and channels.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-
-def _check_inputs(images: Tensor, u: Tensor) -> None:
-    if images.ndim != 5 or images.shape[2] != 3:
-        raise ValueError(f"images must be (B,N,3,H,W), got {tuple(images.shape)}")
-    if images.shape[1] < 2:
-        raise ValueError(f"images: a focal stack needs at least 2 slices, got {images.shape[1]}")
-    if u.shape != images.shape[:2]:
-        raise ValueError(f"u must be (B,N) = {tuple(images.shape[:2])}, got {tuple(u.shape)}")
-    if not images.is_floating_point():
-        raise ValueError(f"images are {images.dtype}; give floating point values in [0,1]")
+NAMED: dict[str, DepthConfig] = {**SIZES, "dff-wild": WildConfig()}
+"""The named sizes, and the paper's own network."""
 
 
 def _upsample(x: Tensor) -> Tensor:
@@ -128,7 +95,7 @@ def focus_coordinate(positions: Tensor) -> Tensor:
     return ((wide - far) / (near - far)).float()
 
 
-class DepthNetwork(nn.Module):
+class DepthNetwork(DepthModel):
     """Depth of an aligned focal stack of any number of slices and any size.
 
     Per slice: pictures at half size (2x2 pixels as channels), SRD; EFD and SRD to 1/4 and 1/8, a coarse
@@ -159,23 +126,14 @@ class DepthNetwork(nn.Module):
         self.completion = Completion(2 * c + 12 + 2, config.context_channels, norm)
 
     @property
-    def parameter_count(self) -> int:
-        return sum(parameter.numel() for parameter in self.parameters())
+    def slice_bytes(self) -> int:
+        return 100 + 12 * self.config.channels  # measured
 
     def forward(self, images: Tensor, u: Tensor, tones: Tones | None = None) -> DepthOutput:
-        """Depth of a batch of stacks.
-
-        Args:
-            images: (B,N,3,H,W), aligned slices, display values in [0,1], farthest focus first.
-            u: (B,N) focus coordinate of the slices (`focus_coordinate`).
-            tones: of the whole stacks, when ``images`` are parts of them.
-
-        Raises:
-            ValueError: shapes that disagree, fewer than 2 slices, or integer pictures.
-        """
-        _check_inputs(images, u)
+        """See `DepthModel.forward`."""
+        check_inputs(images, u)
         height, width = images.shape[-2:]
-        images = _padded(images)
+        images = padded(images)
         n = images.shape[1]
         hints = prior.focus_prior(images) if self.prior_gain is not None else None
         colours = F.pixel_unshuffle(_normalised(images, tones).flatten(0, 1), 2)  # B*N,12,H/2,W/2
@@ -223,24 +181,29 @@ class DepthNetwork(nn.Module):
         return scales, x
 
 
-def load_depth_network(name: str | Path, device: torch.device | str = "cpu") -> DepthNetwork:
+def depth_config(settings: dict[str, Any]) -> DepthConfig:
+    """Make-up of a depth network from plain tables, as files of weights hold it.
+
+    Raises:
+        TypeError: a key that this version does not know.
+        ValueError: a value that it does not take.
+    """
+    return WildConfig(**settings) if "architecture" in settings else NetworkConfig(**settings)
+
+
+def build_depth_network(config: DepthConfig) -> DepthModel:
+    """An untrained network of any make-up."""
+    return WildNetwork(config) if isinstance(config, WildConfig) else DepthNetwork(config)
+
+
+def load_depth_network(name: str | Path, device: torch.device | str = "cpu") -> DepthModel:
     """A trained depth network, in evaluation mode, by the name or the path of its weights.
 
     Raises:
         ValueError: unknown or damaged weights, weights of something else, or tensors that do not fit.
         FileNotFoundError: a known name whose file is missing.
     """
-    return load_network(name, "depth", lambda config: DepthNetwork(NetworkConfig(**config)), device)
-
-
-def _padded(images: Tensor) -> Tensor:
-    """Bottom and right repeated until height and width are multiples of `STRIDE`."""
-    height, width = images.shape[-2:]
-    below, right = -height % STRIDE, -width % STRIDE
-    if not (below or right):
-        return images
-    flat = F.pad(images.flatten(0, 1), (0, right, 0, below), mode="replicate")
-    return flat.unflatten(0, images.shape[:2])
+    return load_network(name, "depth", lambda settings: build_depth_network(depth_config(settings)), device)
 
 
 def _normalised(images: Tensor, tones: Tones | None = None) -> Tensor:

@@ -17,15 +17,16 @@ import tyro
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train a depth or an alignment network by a recipe.
+    """Train a depth network, an alignment network, or both together by a recipe.
 
     Args:
         dataset: name of a recipe in train/, or the path of one.
         out: folder of the run: checkpoint, logs, validation pictures.
-        data: photographs that simulated surfaces are painted with: a folder, or a file of `pack_photos`.
+        data: the folder of the data set (docs/datasets.md); for simulated stacks, photographs to paint
+            surfaces with: a folder, or a file of `pack_photos`.
         steps: end after this many steps in all, instead of the recipe's.
         resume: go on from the checkpoint in the folder.
-        weights: name or path of weights to begin with, instead of random ones.
+        weights: names or paths of weights to begin with, instead of random ones, each for one network.
         seed: of everything random.
         threads: CPU threads; 0 leaves it to torch.
         device: where to compute.
@@ -38,7 +39,7 @@ class Arguments:
     data: Path | None = None
     steps: int | None = None
     resume: bool = False
-    weights: str | None = None
+    weights: tuple[str, ...] = ()
     seed: int = 0
     threads: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -52,26 +53,18 @@ def _run(arguments: Arguments) -> None:
     import torch
 
     from dff.formats.safe_write import check_folder
-    from dff.recipes import load_recipe
-    from dff.simulator.photos import load_photos
-    from dff.train.alignment_config import AlignmentTrainConfig
     from dff.train.checkpoint import NAME
-    from dff.train.config import TrainConfig
     from dff.train.distributed import world
     from dff.train.loop import RunOptions, train
+    from dff.train.tasks import load_config, with_data
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    config: TrainConfig | AlignmentTrainConfig
-    if load_recipe("train", arguments.dataset).get("task") == "alignment":
-        config = load_recipe("train", arguments.dataset, AlignmentTrainConfig)
-    else:
-        config = load_recipe("train", arguments.dataset, TrainConfig)
+    config, photos = with_data(load_config(arguments.dataset), arguments.data)
     if not arguments.resume and (arguments.out / NAME).exists():
         raise ValueError(f"{arguments.out}: holds a run already; add --resume, or choose another folder")
     check_folder(arguments.out, overwrite=arguments.resume)
     arguments.out.mkdir(exist_ok=True)
-    photos = load_photos(arguments.data) if arguments.data is not None else None
     options = RunOptions(
         out=arguments.out,
         resume=arguments.resume,

@@ -2,7 +2,7 @@
 
 A batch is a dict of tensors: "images" (B,N,3,H,W) in [0,1], "matrices" (B,N,2,3) float64, pixel of the
 reference -> pixel of the slice, "relative_fov" (B,N) as the metadata has it, ones where it has nothing, and
-"reference", a number.
+"reference", a number. What else it holds in pixels of the reference, such as true depth, goes along.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from torch import Tensor
 from dff.model.pairs import between, homogeneous
 from dff.simulator.capture import simulate_batch
 from dff.simulator.photos import PhotoPack
+from dff.simulator.simulated import SimulatedBatch
 from dff.train.alignment_config import AlignmentTrainConfig, MotionSourceConfig
 from dff.train.augment import Batch, chosen_slices, recolour
 from dff.train.source import PooledSource, validation_seed
 
+_MAPS = ("images", "target_u", "valid")  # what has pixels, (B,...,H,W)
 
-def moving_batch(
-    config: MotionSourceConfig, seed: int, photos: PhotoPack | None, device: torch.device | str
-) -> Batch:
+
+def as_taken(made: SimulatedBatch) -> Batch:
     """Simulated stacks as the camera took them, with the true motion and what the metadata says of it."""
-    generator = torch.Generator(device).manual_seed(seed)
-    made = simulate_batch(config.simulation, generator, config.batch, photos=photos, n_slices=config.slices)
-    sweep = made.sweep
+    sweep, device = made.sweep, made.images.device
     told = [
-        np.ones(config.slices) if lens is None else lens.relative_fov(focus)
+        np.ones(focus.size) if lens is None else lens.relative_fov(focus)
         for lens, focus in zip(sweep.lenses, sweep.focus, strict=True)
     ]
     return {
@@ -36,6 +35,15 @@ def moving_batch(
         "relative_fov": torch.from_numpy(np.stack(told)).to(device, torch.float32),
         "reference": torch.tensor(made.reference),
     }
+
+
+def moving_batch(
+    config: MotionSourceConfig, seed: int, photos: PhotoPack | None, device: torch.device | str
+) -> Batch:
+    """Stacks simulated from a seed; see `as_taken`."""
+    generator = torch.Generator(device).manual_seed(seed)
+    made = simulate_batch(config.simulation, generator, config.batch, photos=photos, n_slices=config.slices)
+    return as_taken(made)
 
 
 def seen_from(batch: Batch, reference: int) -> Batch:
@@ -54,24 +62,26 @@ def _in_other_pixels(matrices: Tensor, change: Tensor) -> Tensor:
 
 def crop(batch: Batch, side: int, generator: torch.Generator) -> Batch:
     """A square of ``side`` px, at one random place for the whole batch."""
-    images, matrices = batch["images"], batch["matrices"]
-    height, width = images.shape[-2:]
+    matrices = batch["matrices"]
+    height, width = batch["images"].shape[-2:]
     top, left = (
         int(torch.randint(0, room + 1, (), generator=generator, device=generator.device))
         for room in (height - side, width - side)
     )
     shift = torch.eye(3).to(matrices)
     shift[:2, 2] = matrices.new_tensor([left, top])
+    window = (..., slice(top, top + side), slice(left, left + side))
     return batch | {
-        "images": images[..., top : top + side, left : left + side],
+        **{name: batch[name][window] for name in _MAPS if name in batch},
         "matrices": _in_other_pixels(matrices, shift[None]),
     }
 
 
 def turn(batch: Batch, generator: torch.Generator) -> Batch:
     """Each square stack in one of its eight mirrored and turned forms."""
-    images, matrices = batch["images"], batch["matrices"]
-    size, last = images.shape[0], images.shape[-1] - 1
+    matrices = batch["matrices"]
+    maps = {name: batch[name] for name in _MAPS if name in batch}
+    size, last = len(matrices), batch["images"].shape[-1] - 1
     choice = torch.randint(0, 2, (size, 3), generator=generator, device=generator.device).bool()
     change = torch.eye(3).to(matrices).repeat(size, 1, 1)
     mirror = matrices.new_tensor([[-1, 0, last], [0, 1, 0], [0, 0, 1]])
@@ -81,10 +91,11 @@ def turn(batch: Batch, generator: torch.Generator) -> Batch:
         (choice[:, 1], "y", swap @ mirror @ swap),
         (choice[:, 2], "xy", swap),
     ):
-        turned = images.transpose(-1, -2) if axes == "xy" else images.flip(-1 if axes == "x" else -2)
-        images = torch.where(mask[:, None, None, None, None], turned, images)
+        for name, old in maps.items():
+            turned = old.transpose(-1, -2) if axes == "xy" else old.flip(-1 if axes == "x" else -2)
+            maps[name] = torch.where(mask.view(size, *[1] * (old.ndim - 1)), turned, old)
         change = torch.where(mask[:, None, None], change @ step, change)
-    return batch | {"images": images, "matrices": _in_other_pixels(matrices, change)}
+    return batch | maps | {"matrices": _in_other_pixels(matrices, change)}
 
 
 def doubt_metadata(relative_fov: Tensor, config: MotionSourceConfig, generator: torch.Generator) -> Tensor:

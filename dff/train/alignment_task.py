@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from dff.train.task import Precision
 from dff.train.validate import grey, stacked_rows
 
 
-def _found(network: nn.Module, batch: Batch, precision: Precision) -> AlignmentOutput:
+def found_motion(network: nn.Module, batch: Batch, precision: Precision = nullcontext) -> AlignmentOutput:
+    """What the network says of a batch, in evaluation mode."""
     was_training = network.training
     network.eval()
     with torch.inference_mode(), precision():
@@ -32,7 +34,7 @@ def _found(network: nn.Module, batch: Batch, precision: Precision) -> AlignmentO
     return output
 
 
-def _errors(flow: Tensor, batch: Batch) -> Tensor:
+def corner_errors_px(flow: Tensor, batch: Batch) -> Tensor:
     """(B,N-1) corner errors [px] of a flow (B,N,2,H,W), the reference left out."""
     truth = affine_flow(batch["matrices"].flatten(0, 1), *flow.shape[-2:]).float()
     errors = corner_error(flow.flatten(0, 1), truth).unflatten(0, flow.shape[:2])
@@ -52,6 +54,9 @@ class AlignmentTask:
 
     def network(self) -> AlignmentNetwork:
         return AlignmentNetwork(self.config.network)
+
+    def trained(self, network: nn.Module) -> dict[str, nn.Module]:
+        return {"alignment": network}
 
     def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
         return MovingSource(self.config, seed, rank=rank, photos=photos, device=device)
@@ -75,9 +80,9 @@ class AlignmentTask:
             errors, before = [], []
             for batch in batches:
                 thinned = even_moving_slices(batch, n)
-                flow = _found(network, thinned, precision).flow
-                errors.append(_errors(flow, thinned).flatten())
-                before.append(_errors(torch.zeros_like(flow), thinned).flatten())
+                flow = found_motion(network, thinned, precision).flow
+                errors.append(corner_errors_px(flow, thinned).flatten())
+                before.append(corner_errors_px(torch.zeros_like(flow), thinned).flatten())
                 if n == max(self.config.validation.slices):
                     rows += _panels(flow, thinned)
             error, unaligned = torch.cat(errors), torch.cat(before)

@@ -69,15 +69,19 @@ def chosen_slices(
 
 
 def choose_slices(batch: Batch, n: int, keep_ends_share: float, generator: torch.Generator) -> Batch:
-    """Stacks of ``n`` slices, chosen at random from those that are there; their sweep becomes the new 0 to 1.
+    """Stacks of ``n`` slices, chosen at random from those that are there."""
+    size, count = batch["u"].shape
+    return keep_slices(batch, chosen_slices(size, count, n, keep_ends_share, generator))
+
+
+def keep_slices(batch: Batch, chosen: Tensor) -> Batch:
+    """The slices ``chosen`` (B,n), rising, of each stack; their sweep becomes the new 0 to 1.
 
     Truth beyond the new sweep moves to its end: that is where such a place looks sharpest.
     """
-    size, count = batch["u"].shape
-    chosen = chosen_slices(size, count, n, keep_ends_share, generator)
     u = batch["u"].gather(1, chosen)
     far, near = u[:, :1], u[:, -1:]
-    images = batch["images"][torch.arange(size, device=u.device)[:, None], chosen]
+    images = batch["images"][torch.arange(len(u), device=u.device)[:, None], chosen]
     target = ((batch["target_u"] - far[..., None]) / (near - far)[..., None]).clamp(0, 1)
     return batch | {"images": images, "u": (u - far) / (near - far), "target_u": target}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dff.model.network import SIZES, NetworkConfig
+from dff.model.network import NAMED, DepthConfig, NetworkConfig
 from dff.simulator.capture import SimulationConfig
 
 
@@ -86,13 +86,15 @@ class LossConfig:
 
     Args:
         scales: of the error of depth at 1/8, 1/4, 1/2 and full size.
-        beta: error (share of the sweep) up to which it counts squared.
+        kind: of that error: "smooth-l1", or "mse" as in the paper.
+        beta: error (share of the sweep) up to which "smooth-l1" counts it squared.
         far_end: place of infinity beyond the far end of the sweep (share of the sweep), for the relative
             error: 0.11 is that of a sweep from 3 m to 0.3 m.
         depth, bins, likelihood, gradient, relative: of the parts.
     """
 
     scales: tuple[float, float, float, float] = (0.3, 0.5, 0.7, 1.0)
+    kind: Literal["smooth-l1", "mse"] = "smooth-l1"
     beta: float = 0.02
     far_end: float = 0.11
     depth: float = 5.0
@@ -189,7 +191,7 @@ class RunConfig:
             raise ValueError(f"{self._name}: {most} slices wanted, source.slices makes {slices}")
         if self.augment.crop > min(size):
             raise ValueError(
-                f"{self._name}: a crop of {self.augment.crop} px does not fit simulated pictures of "
+                f"{self._name}: a crop of {self.augment.crop} px does not fit pictures of "
                 f"{size[1]}x{size[0]} px"
             )
 
@@ -199,23 +201,29 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig(RunConfig):
-    """One training run of the depth network.
+class DepthRunConfig(RunConfig):
+    """What every run of the depth network alone states, wherever its stacks come from.
 
     Args:
         size: name of a network size, or "custom" with ``network`` spelt out.
         network: used when ``size`` is "custom".
     """
 
-    size: Literal["nano", "tiny", "base", "custom"] = "tiny"
+    size: Literal["nano", "tiny", "base", "dff-wild", "custom"] = "tiny"
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    source: SourceConfig = field(default_factory=SourceConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+
+    @property
+    def network_config(self) -> DepthConfig:
+        return self.network if self.size == "custom" else NAMED[self.size]
+
+
+@dataclass(frozen=True)
+class TrainConfig(DepthRunConfig):
+    """One training run of the depth network on simulated stacks."""
+
+    source: SourceConfig = field(default_factory=SourceConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_source(self.source.slices, self.source.simulation.size)
-
-    @property
-    def network_config(self) -> NetworkConfig:
-        return self.network if self.size == "custom" else SIZES[self.size]

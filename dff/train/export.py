@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from dff.weights import FORMAT, SUFFIX, sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Arguments:
 
     Args:
         checkpoint: of the run.
-        out: file to write, ending in .safetensors.
+        out: file to write, ending in .safetensors; of a run of both networks NAME_alignment and NAME_depth.
         commit: of the code that trained it, for the record.
         half: store float16; --no-half keeps float32.
         overwrite: replace an existing file.
@@ -33,45 +36,63 @@ class Arguments:
     overwrite: bool = False
 
 
-def export(arguments: Arguments) -> str:
-    """Write the weights; returns their sha256, for weights/index.toml.
+def export(arguments: Arguments) -> dict[Path, str]:
+    """Write the weights; returns the sha256 of each file, for weights/index.toml.
 
     Raises:
         FileNotFoundError: no such checkpoint, or no folder to write into.
         ValueError: not a checkpoint, an existing output, or a value that float16 cannot hold.
     """
-    import torch
     from safetensors.torch import save_file
 
     from dff.formats.safe_write import atomic_path, check_output
-    from dff.model.network import SIZES
     from dff.train import checkpoint
 
-    out = check_output(arguments.out, (SUFFIX,), arguments.overwrite)
+    check_output(arguments.out, (SUFFIX,), overwrite=True)
     tensors, header = checkpoint.read(arguments.checkpoint)
     settings: dict[str, Any] = json.loads(header["settings"])
     state: dict[str, Any] = json.loads(header["state"])
-    stored = {}
-    for name, tensor in checkpoint.part(tensors, "averaged/").items():
-        kept = tensor.to(torch.float16) if arguments.half and tensor.is_floating_point() else tensor
-        if kept.is_floating_point() and not bool(torch.isfinite(kept).all()):
-            raise ValueError(f"{out}: {name} does not fit float16; add --no-half")
-        stored[name] = kept.contiguous()
-    task = settings.get("task", "depth")
-    size = settings.get("size", "custom")
-    config = settings["network"] if size == "custom" else asdict(SIZES[size])
     info = {"samples": state["samples"], "seed": state["seed"], "commit": arguments.commit}
-    text = {"format": FORMAT, "network": task, "config": json.dumps(config), "info": json.dumps(info)}
-    with atomic_path(out) as temporary:
-        save_file(stored, temporary, text)
-    return sha256(out)
+    configs, joint = _configs(settings), settings.get("task") == "joint"
+    files = {}
+    for kind, config in configs.items():
+        name = arguments.out.with_stem(f"{arguments.out.stem}_{kind}") if joint else arguments.out
+        out = check_output(name, (SUFFIX,), arguments.overwrite)
+        stored = checkpoint.part(tensors, f"averaged/{kind}." if joint else "averaged/")
+        text = {"format": FORMAT, "network": kind, "config": json.dumps(config), "info": json.dumps(info)}
+        files[out] = (_in_half(stored, out) if arguments.half else stored), text
+    for out, content in files.items():
+        with atomic_path(out) as temporary:
+            save_file(content[0], temporary, content[1])
+    return {out: sha256(out) for out in files}
+
+
+def _configs(settings: dict[str, Any]) -> dict[str, Any]:
+    """Make-up of every network of a run, by what its file of weights calls it."""
+    from dff.model.network import NAMED
+
+    task, size = settings.get("task", "depth"), settings.get("size", "custom")
+    config = settings["network"] if size == "custom" else asdict(NAMED[size])
+    return {"alignment": settings["alignment"], "depth": config} if task == "joint" else {task: config}
+
+
+def _in_half(tensors: dict[str, Tensor], out: Path) -> dict[str, Tensor]:
+    import torch
+
+    stored = {}
+    for name, tensor in tensors.items():
+        stored[name] = tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+        if tensor.is_floating_point() and not bool(torch.isfinite(stored[name]).all()):
+            raise ValueError(f"{out}: {name} does not fit float16; add --no-half")
+    return stored
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     arguments = tyro.cli(Arguments, args=argv, prog="python -m dff.train.export", description=__doc__)
     try:
-        print(f"{arguments.out}: sha256 {export(arguments)}")
+        for out, found in export(arguments).items():
+            print(f"{out}: sha256 {found}")
     except (ValueError, FileNotFoundError) as error:
         print(f"dff.train.export: {error}", file=sys.stderr)
         return 2

@@ -11,27 +11,19 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from dff.model.network import DepthNetwork
 from dff.simulator.photos import PhotoPack
 from dff.train import checkpoint
-from dff.train.alignment_config import AlignmentTrainConfig
-from dff.train.alignment_task import AlignmentTask
-from dff.train.augment import Batch
 from dff.train.checkpoint import TrainState
-from dff.train.config import TrainConfig
 from dff.train.distributed import World
 from dff.train.log import Log
-from dff.train.losses import PARTS, depth_loss
 from dff.train.optimise import AveragedWeights, build_optimiser, learning_rate
-from dff.train.source import SimulatedSource, Source, split, to_device, validation_batches
-from dff.train.task import Precision, Task
-from dff.train.validate import SCORES, scores, write_sheet
+from dff.train.source import split, to_device
+from dff.train.task import Precision
+from dff.train.tasks import Config, build_task
 from dff.weights import fill_network, load_weights
-
-Config = TrainConfig | AlignmentTrainConfig
 
 _MOST_BAD_STEPS = 20  # in a row: beyond, the run is lost
 
@@ -43,7 +35,7 @@ class RunOptions:
     Args:
         out: folder of the run.
         resume: go on from the checkpoint in ``out``.
-        weights: name or path of weights to begin with, instead of random ones.
+        weights: names or paths of weights to begin with, instead of random ones, each for one network.
         seed: of everything random; a resumed run keeps its own.
         steps: end after this many steps in all; None: the recipe's, or the end of the decay.
         stop_after_s: write a checkpoint and stop after this many seconds.
@@ -52,7 +44,7 @@ class RunOptions:
 
     out: Path
     resume: bool = False
-    weights: str | None = None
+    weights: tuple[str, ...] = ()
     seed: int = 0
     steps: int | None = None
     stop_after_s: float | None = None
@@ -65,36 +57,14 @@ def half_precision(config: Config, device: torch.device) -> Precision:
     return partial(torch.autocast, device.type, torch.bfloat16) if on else nullcontext
 
 
-class DepthTask:
-    """The depth network as the loop trains it; see `Task`."""
-
-    parts = PARTS
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        self.scores = tuple(f"{name}_{n}" for n in config.validation.slices for name in SCORES)
-
-    def network(self) -> DepthNetwork:
-        return DepthNetwork(self.config.network_config)
-
-    def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
-        return SimulatedSource(self.config, seed, rank=rank, photos=photos, device=device)
-
-    def held_out(self, seed: int, photos: PhotoPack | None, device: torch.device) -> list[Batch]:
-        return validation_batches(self.config, seed, photos, device)
-
-    def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
-        with precision():
-            output = model(batch["images"], batch["u"])
-        return depth_loss(output, batch["u"], batch["target_u"], batch["valid"], self.config.loss)
-
-    def validate(
-        self, network: nn.Module, batches: Sequence[Batch], precision: Precision, sheet: Path
-    ) -> dict[str, float]:
-        validation = self.config.validation
-        found = scores(network, batches, validation.slices, precision)
-        write_sheet(sheet, network, batches, validation.pictures, max(validation.slices), precision)
-        return found
+def _begin_with(names: Sequence[str], trained: dict[str, nn.Module]) -> None:
+    """Give networks the weights of files, each to the network that it is for."""
+    for name in names:
+        weights = load_weights(name)
+        if weights.network not in trained:
+            wanted = " and ".join(trained)
+            raise ValueError(f"{weights.path}: weights for {weights.network}; this recipe trains {wanted}")
+        fill_network(trained[weights.network], weights)
 
 
 def train(
@@ -104,7 +74,7 @@ def train(
     photos: PhotoPack | None = None,
     say: Callable[[str], None] = print,
 ) -> TrainState:
-    """Train a depth or an alignment network, or go on training it; everything it leaves is in ``run.out``.
+    """Train the network of a recipe, or go on training it; everything it leaves is in ``run.out``.
 
     Raises:
         FileNotFoundError: resume without a checkpoint.
@@ -112,10 +82,10 @@ def train(
     """
     torch.manual_seed(run.seed)
     device = world.device
-    task: Task = AlignmentTask(config) if isinstance(config, AlignmentTrainConfig) else DepthTask(config)
+    task = build_task(config)
     network = task.network().to(device)
-    if run.weights is not None and not run.resume:
-        fill_network(network, load_weights(run.weights))
+    if not run.resume:
+        _begin_with(run.weights, task.trained(network))
     averaged = AveragedWeights(network, config.optimiser.ema)
     optimiser = build_optimiser(network, config.optimiser)
     state = TrainState(seed=run.seed, world=world.size)

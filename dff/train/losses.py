@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dff.model.network import DepthOutput
+from dff.model.interface import DepthOutput
 from dff.train.config import LossConfig
 
 PARTS = ("total", "depth", "bins", "likelihood", "gradient", "relative")
@@ -19,13 +19,19 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp_min(1)
 
 
-def depth_error(u: Tensor, target: Tensor, valid: Tensor, beta: float) -> Tensor:
-    """Smooth L1 of (B,h,w), brought up to the target's (B,H,W) first: no corner of a cell is preferred."""
+def depth_error(u: Tensor, target: Tensor, valid: Tensor, beta: float | None) -> Tensor:
+    """Smooth L1 of (B,h,w), brought up to the target's (B,H,W) first: no corner of a cell is preferred.
+
+    Args:
+        beta: error up to which it counts squared; None: everywhere, and without the factor 1/(2 beta).
+    """
     height, width = target.shape[-2:]
     if u.shape != target.shape:
         factor = -(-height // u.shape[-2])
         u = F.interpolate(u[:, None], scale_factor=float(factor), mode="bilinear", align_corners=False)[:, 0]
         u = u[:, :height, :width]
+    if beta is None:
+        return masked_mean((u - target).square(), valid)
     return masked_mean(F.smooth_l1_loss(u, target, reduction="none", beta=beta), valid)
 
 
@@ -97,7 +103,8 @@ def depth_loss(
         valid: (B,H,W) bool.
     """
     maps = [*(scale.u for scale in output.scales), output.u]
-    errors = [depth_error(u, target, valid, config.beta) for u in maps]
+    beta = None if config.kind == "mse" else config.beta
+    errors = [depth_error(u, target, valid, beta) for u in maps]
     parts = {
         "depth": sum((w * e for w, e in zip(config.scales, errors, strict=True)), target.new_zeros(())),
         "likelihood": likelihood_error(output.u, output.log_scale, target, valid),

@@ -13,17 +13,20 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dff.model.network import focus_coordinate
 from dff.simulator.capture import simulate_batch
 from dff.simulator.photos import PhotoPack
+from dff.simulator.simulated import SimulatedBatch
 from dff.train.augment import Batch, align, alignment_errors, augment
 from dff.train.config import SourceConfig, TrainConfig
 
 Source = Callable[[int], Batch]
 
 _HELD_OUT_EVERY = 5  # photographs
+_SAME_LOOK = 0.98  # correlation from which two pictures count as versions of one
 _STACKS, _PICK, _AUGMENT, _SLICES, _VALIDATION = range(5)  # streams of random numbers, apart from each other
 
 
@@ -46,18 +49,31 @@ def simulated_batch(
     size = config.simulation.size
     errors = alignment_errors(config.batch, config.slices, size, config.misalignment_px, generator)
     matrices = torch.from_numpy(made.sweep.matrices).to(device)
+    return {"images": align(made.images, matrices, errors, made.reference)} | true_depth(made)
+
+
+def true_depth(made: SimulatedBatch) -> Batch:
+    """ "u", "target_u" and "valid" of simulated stacks; truth beyond the sweep at its end."""
     focus = made.focus
     far, near = focus[:, :1, None], focus[:, -1:, None]
     return {
-        "images": align(made.images, matrices, errors, made.reference),
         "u": focus_coordinate(focus),
         "target_u": ((made.dioptre - far) / (near - far)).clamp(0, 1).float(),
         "valid": made.valid,
     }
 
 
+def _look(tiles: Tensor) -> Tensor:
+    """(M,144) what pictures (M,3,s,s) look like from afar, without brightness and contrast; length 1."""
+    small = F.adaptive_avg_pool2d(tiles.float().mean(dim=1, keepdim=True), 12).flatten(1)
+    return F.normalize(small - small.mean(dim=1, keepdim=True), dim=1)
+
+
 def split(photos: PhotoPack | None) -> tuple[PhotoPack | None, PhotoPack | None]:
-    """Photographs for training, and every fifth for validation; with fewer than five, all for both."""
+    """Photographs for training, and every fifth for validation; with fewer than five, all for both.
+
+    One that looks like a training photograph, as another version of it would, is left out of the validation.
+    """
     if photos is None:
         return None, None
     numbers = {name: k for k, name in enumerate(sorted(set(photos.credits)))}
@@ -65,11 +81,14 @@ def split(photos: PhotoPack | None) -> tuple[PhotoPack | None, PhotoPack | None]
         return photos, photos
     held_out = [numbers[name] % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1 for name in photos.credits]
 
-    def part(wanted: bool) -> PhotoPack:
-        chosen = [k for k, out in enumerate(held_out) if out is wanted]
+    def part(chosen: list[int]) -> PhotoPack:
         return PhotoPack(photos.tiles[chosen], tuple(photos.credits[k] for k in chosen))
 
-    return part(False), part(True)
+    training = part([k for k, out in enumerate(held_out) if not out])
+    known = _look(training.tiles)
+    alike = (_look(photos.tiles) @ known.T).amax(dim=1) > _SAME_LOOK
+    seen = {name for name, same in zip(photos.credits, alike.tolist(), strict=True) if same}
+    return training, part([k for k, name in enumerate(photos.credits) if held_out[k] and name not in seen])
 
 
 class Pooled(Protocol):

@@ -31,6 +31,9 @@ class Task(Protocol):
     def network(self) -> nn.Module:
         """A fresh network."""
 
+    def trained(self, network: nn.Module) -> dict[str, nn.Module]:
+        """The networks that it is made of, by what their files of weights call them."""
+
     def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
         """Batches to train on."""
 

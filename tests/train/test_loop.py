@@ -104,20 +104,20 @@ def test_stopping_early_and_decaying_last(config: TrainConfig, tmp_path: Path) -
 def test_steps_without_finite_gradient_are_skipped_and_then_refused(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dff.train.loop as loop
+    import dff.train.depth_task as task
 
     def broken(*arguments: object) -> dict[str, torch.Tensor]:
-        parts = loop_loss(*arguments)  # type: ignore[arg-type]
+        parts = real_loss(*arguments)  # type: ignore[arg-type]
         return parts | {"total": parts["total"] * float("nan")}
 
-    loop_loss = loop.depth_loss
-    monkeypatch.setattr(loop, "depth_loss", broken)
+    real_loss = task.depth_loss
+    monkeypatch.setattr(task, "depth_loss", broken)
     run(config, tmp_path / "short", steps=2)
     monkeypatch.undo()
     tensors = state(tmp_path / "short")
     assert all(bool(value.isfinite().all()) for value in tensors.values())
     assert not any(name.startswith("optimiser/") for name in tensors)
-    monkeypatch.setattr(loop, "depth_loss", broken)
+    monkeypatch.setattr(task, "depth_loss", broken)
     with pytest.raises(ValueError, match="no finite gradient in 20 steps"):
         run(config, tmp_path / "long", steps=30)
 
@@ -157,12 +157,12 @@ def test_a_run_begins_with_given_weights(config: TrainConfig, tmp_path: Path) ->
     run(config, tmp_path / "first", steps=2)
     out = tmp_path / "first.safetensors"
     assert export.main([str(tmp_path / "first" / checkpoint.NAME), str(out), "--no-half"]) == 0
-    run(config, tmp_path / "second", steps=0, weights=str(out), seed=5)
+    run(config, tmp_path / "second", steps=0, weights=(str(out),), seed=5)
     begun, left = (checkpoint.part(state(tmp_path / name), "averaged/") for name in ("second", "first"))
     for name, value in begun.items():
         torch.testing.assert_close(value, left[name])
     with pytest.raises(ValueError, match="does not fit"):
-        run(replace(config, size="tiny"), tmp_path / "third", steps=1, weights=str(out))
+        run(replace(config, size="tiny"), tmp_path / "third", steps=1, weights=(str(out),))
 
 
 def test_a_run_is_not_overwritten(

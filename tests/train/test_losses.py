@@ -31,6 +31,16 @@ def test_depth_error_is_smooth_l1_of_valid_pixels_alone() -> None:
     assert math.isclose(float(depth_error(u, target, valid, 0.02)), 0.1 - 0.01, rel_tol=1e-5)
 
 
+def test_depth_error_of_the_paper_is_the_mean_square() -> None:
+    output = DepthOutput(torch.full((1, 4, 4), 0.3), torch.zeros(1, 4, 4), [])
+    logits = torch.zeros(1, 2, 4, 4)
+    places = torch.tensor([[0.0, 1.0]])
+    output.scales = [Scale(logits, expectation(logits, places)[1])] * 3  # 0.5 everywhere
+    config = LossConfig(kind="mse", scales=(0.3, 0.5, 0.7, 1.0))
+    found = depth_loss(output, places, torch.full((1, 4, 4), 0.1), EVERYWHERE, config)
+    assert math.isclose(float(found["depth"]), 1.5 * 0.4**2 + 0.2**2, rel_tol=1e-5)
+
+
 def test_coarse_depth_is_compared_at_full_size() -> None:
     ramp = torch.linspace(0, 1, 8).expand(1, 8, 8)
     coarse = torch.nn.functional.avg_pool2d(ramp, 2)

@@ -100,3 +100,12 @@ def test_held_out_photographs_are_not_trained_on() -> None:
     few = PhotoPack(tiles[:2], ("a", "b"))
     assert split(few) == (few, few)
     assert split(None) == (None, None)
+
+
+def test_other_versions_of_training_photographs_are_not_held_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    tiles = torch.randint(0, 200, (10, 3, 24, 24), generator=generator, dtype=torch.uint8)
+    tiles[4] = tiles[1] + 30  # the fifth photograph would be held out
+    _, unseen = split(PhotoPack(tiles, tuple(f"{k}.jpg" for k in range(10))))
+    assert unseen is not None
+    assert set(unseen.credits) == {"9.jpg"}

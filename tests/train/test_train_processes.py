@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 from dff.train import checkpoint
@@ -45,10 +46,11 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_two_processes_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["debug", "alignment_debug"])
+def test_two_processes_agree(recipe: str, tmp_path: Path) -> None:
     """DDP over gloo: both ranks step with the mean gradient, one writes, samples count double."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*DEBUG, "--steps", "4", "--out", "run"]
+    command = ["-m", "dff.train", "--dataset", recipe, "--threads", "1", "--steps", "4", "--out", "run"]
     subprocess.run([*launcher, *command], cwd=tmp_path, env=ENVIRONMENT, check=True, timeout=100)
     with (tmp_path / "run" / "train.csv").open(newline="") as file:
         found = list(csv.DictReader(file))

@@ -11,22 +11,21 @@ import numpy as np
 
 from dff.stack import FocalStack
 
-_SECOND_DIFFERENCE = np.array([[-1, 2, -1]], dtype=np.float32)
 
-
-def modified_laplacian(grey: np.ndarray) -> np.ndarray:
-    """(H,W) |second difference in x| + |second difference in y|, step 1, borders repeated."""
+def modified_laplacian(grey: np.ndarray, step_px: int = 1) -> np.ndarray:
+    """(H,W) |second difference in x| + |second difference in y|, to pixels a step away, borders repeated."""
+    difference = np.zeros((1, 2 * step_px + 1), np.float32)
+    difference[0, [0, step_px, -1]] = -1, 2, -1
     total = np.zeros(grey.shape, np.float32)
-    for kernel in (_SECOND_DIFFERENCE, _SECOND_DIFFERENCE.T):
+    for kernel in (difference, difference.T):
         total += np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE))
     return total
 
 
-def laplacian_volume(stack: FocalStack) -> np.ndarray:
+def laplacian_volume(stack: FocalStack, step_px: int = 1) -> np.ndarray:
     """(N,H,W) float32 modified Laplacian of the luma of every slice."""
-    return np.stack(
-        [modified_laplacian(cv2.cvtColor(stack[k], cv2.COLOR_RGB2GRAY)) for k in range(len(stack))]
-    )
+    lumas = (cv2.cvtColor(stack[k], cv2.COLOR_RGB2GRAY) for k in range(len(stack)))
+    return np.stack([modified_laplacian(luma, step_px) for luma in lumas])
 
 
 def summed(volume: np.ndarray, sigma_px: float) -> np.ndarray:

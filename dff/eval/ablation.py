@@ -1,0 +1,255 @@
+"""Ablation: one choice of the depth network or its training changed at a time, at equal small budgets.
+
+Every variant sees as many stacks in as many steps from the same seed, and is scored on the same held-out
+stacks. What has been scored is kept in a folder and not trained again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from dff.eval.inputs import Say
+from dff.eval.network_cost import one_thread
+from dff.eval.report import Cell, Report, Table
+from dff.formats.safe_write import atomic_path
+from dff.model.network import build_depth_network
+from dff.recipes import load_recipe
+from dff.simulator.photos import PhotoPack
+from dff.train import checkpoint
+from dff.train.augment import Batch
+from dff.train.config import TrainConfig
+from dff.train.distributed import World
+from dff.train.loop import RunOptions, train
+from dff.train.source import split, validation_batches
+from dff.train.validate import scores
+
+NAME = "ablation"
+SCORES = "scores.json"
+_Table = TypeVar("_Table")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table.
+
+    Args:
+        name: of the variant; a folder is called like it.
+        group: what it is an alternative of.
+        change: of the training recipe, as tables.
+    """
+
+    name: str
+    group: str
+    change: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Stacks to score with.
+
+    Args:
+        seed: of them; another than that of the training.
+        batches: of as many stacks as the recipe has in a step.
+        misalignment_px: as of `dff.train.config.SourceConfig`; one set of stacks for each.
+        slices: numbers of slices to score with.
+    """
+
+    seed: int
+    batches: int
+    misalignment_px: tuple[float, ...]
+    slices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.batches < 1 or not self.misalignment_px or not self.slices:
+            raise ValueError("held_out: give at least 1 batch, one misalignment_px and one of slices")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is trained and how it is scored.
+
+    Args:
+        recipe: of train/, which the variants change.
+        steps: of every variant; the learning rate falls to zero over all of them.
+        seed: of every variant.
+    """
+
+    recipe: str
+    steps: int
+    held_out: HeldOut
+    variants: tuple[Variant, ...]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        folders = [_folder_name(variant.name) for variant in self.variants]
+        if len(set(folders)) < len(folders) or not all(folders):
+            raise ValueError("variants: every one needs a name of its own, with letters or digits in it")
+        if self.steps < 1:
+            raise ValueError(f"steps {self.steps}; give at least 1")
+
+
+def _folder_name(name: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
+
+
+def changed(config: _Table, change: dict[str, Any], place: str = "") -> _Table:
+    """A dataclass with some fields replaced, tables within tables key by key.
+
+    Raises:
+        ValueError: an unknown key, a table in place of a value, or a value that the dataclass refuses.
+    """
+    known = {one.name for one in fields(config)}  # type: ignore[arg-type]
+    values = {}
+    for key, value in change.items():
+        if key not in known:
+            raise ValueError(f"change: {place}{key}: unknown key; known: {', '.join(sorted(known))}")
+        old = getattr(config, key)
+        if is_dataclass(old) != isinstance(value, dict):
+            raise ValueError(
+                f"change: {place}{key}: expected {'a table' if is_dataclass(old) else 'a value'}"
+            )
+        if isinstance(value, dict):
+            value = changed(old, value, f"{place}{key}.")
+        values[key] = tuple(value) if isinstance(value, list) else value
+    return replace(config, **values)  # type: ignore[type-var]
+
+
+def variant_config(protocol: Protocol, variant: Variant) -> TrainConfig:
+    """The whole training recipe of a variant, with the learning rate's fall as long as the run.
+
+    Raises:
+        ValueError: a change that the recipe does not take; names the variant.
+    """
+    base = load_recipe("train", protocol.recipe, TrainConfig)
+    try:
+        config = changed(base, variant.change)
+    except ValueError as error:
+        raise ValueError(f"variant {variant.name!r}: {error}") from None
+    decay = protocol.steps * config.source.batch
+    return replace(config, steps=protocol.steps, optimiser=replace(config.optimiser, decay=decay))
+
+
+def held_out_stacks(protocol: Protocol, photos: PhotoPack | None) -> dict[float, list[Batch]]:
+    """The sets of stacks by their misalignment; photographs are none of those for training."""
+    config, held = load_recipe("train", protocol.recipe, TrainConfig), protocol.held_out
+    unseen = split(photos)[1]
+    return {
+        px: validation_batches(
+            replace(
+                config,
+                source=replace(config.source, misalignment_px=px),
+                validation=replace(config.validation, batches=held.batches),
+            ),
+            held.seed,
+            unseen,
+        )
+        for px in held.misalignment_px
+    }
+
+
+def trained_scores(
+    config: TrainConfig,
+    protocol: Protocol,
+    folder: Path,
+    stacks: dict[float, list[Batch]],
+    photos: PhotoPack | None,
+    say: Say,
+) -> dict[str, float]:
+    """Train a variant in ``folder``, which is emptied, and score its averaged weights."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    begun = time.process_time()
+    run = RunOptions(out=folder, seed=protocol.seed, decay=True)
+    state = train(config, run, World(0, 1, torch.device("cpu")), photos, say)
+    seconds = time.process_time() - begun
+    network = build_depth_network(config.network_config)
+    tensors, _ = checkpoint.read(folder / checkpoint.NAME)
+    network.load_state_dict(checkpoint.part(tensors, "averaged/"))
+    found = {"parameters": float(network.parameter_count), "cpu_s": seconds, "steps": float(state.step)}
+    for px, batches in stacks.items():
+        told = scores(network, batches, protocol.held_out.slices, nullcontext)
+        found |= {f"{name}_{px:g}": value for name, value in told.items()}
+    return found
+
+
+def _told_at(say: Say, place: str) -> Say:
+    return lambda line: say(f"{place}: {line}")
+
+
+def kept_scores(path: Path, key: str) -> dict[str, float] | None:
+    """Scores in a file, if they are those of ``key``."""
+    if not path.is_file():
+        return None
+    text = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, float] | None = text["scores"] if text.get("key") == key else None
+    return found
+
+
+def identity(config: TrainConfig, protocol: Protocol, photos: PhotoPack | None) -> str:
+    """Stands for all that scores depend on, but for the code."""
+    painted = None if photos is None else sorted(set(photos.credits))
+    whole = [checkpoint.plain(config), protocol.seed, asdict(protocol.held_out), painted]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+def run(
+    protocol: Protocol,
+    work: Path,
+    photos: PhotoPack | None,
+    *,
+    limit: int | None = None,
+    options: str = "",
+    say: Say = print,
+) -> Report:
+    """Train and score the first ``limit`` variants that are not in the folder ``work`` yet."""
+    chosen = protocol.variants[:limit]
+    configs = [variant_config(protocol, variant) for variant in chosen]
+    stacks: dict[float, list[Batch]] = {}
+    found: list[dict[str, float]] = []
+    with one_thread():
+        for number, (variant, config) in enumerate(zip(chosen, configs, strict=True), start=1):
+            place = f"{NAME}: {number}/{len(chosen)} {variant.name}"
+            folder, key = work / _folder_name(variant.name), identity(config, protocol, photos)
+            told = kept_scores(folder / SCORES, key)
+            if told is None:
+                if not stacks:
+                    say(f"{NAME}: held-out stacks")
+                    stacks = held_out_stacks(protocol, photos)
+                told = trained_scores(config, protocol, folder, stacks, photos, _told_at(say, place))
+                with atomic_path(folder / SCORES) as temporary:
+                    temporary.write_text(json.dumps({"key": key, "scores": told}), encoding="utf-8")
+            else:
+                say(f"{place}: kept")
+            found.append(told)
+    tables = [_table(protocol, px, chosen, found) for px in protocol.held_out.misalignment_px]
+    return Report(NAME, options, asdict(protocol), tables, [])
+
+
+def _table(
+    protocol: Protocol, px: float, variants: Sequence[Variant], found: Sequence[dict[str, float]]
+) -> Table:
+    held = protocol.held_out
+    wanted = [f"{score}_{n}_{px:g}" for n in held.slices for score in ("mae", "rmse")]
+    rows: list[list[Cell]] = [
+        [v.group, v.name, *(told[name] for name in wanted), told["parameters"] / 1e6, told["cpu_s"]]
+        for v, told in zip(variants, found, strict=True)
+    ]
+    measured = {f"{score}, N={n}": ".4f" for n in held.slices for score in ("MAE", "RMSE")}
+    columns = {"group": "", "variant": "", **measured, "parameters [M]": ".3f", "CPU [s]": ".0f"}
+    note = (
+        f"Each variant: {protocol.steps} steps of train/{protocol.recipe}.toml on one thread, one run with "
+        f"seed {protocol.seed}: differences of a few percent are within the noise. Errors in sweeps, means "
+        f"over all valid pixels of {held.batches} held-out batches. CPU: of the training and its simulation."
+    )
+    return Table(f"Stacks misaligned by up to {px:g} px", columns, rows, note)

@@ -1,0 +1,171 @@
+"""CPU seconds, peak memory and parameters of the depth networks, on one thread, untrained.
+
+Times are of the network alone, on a stack of noise in memory; `dff.eval.cost` has whole predictions. The
+networks take turns, so that whatever else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+
+from dff.eval.inputs import Say
+from dff.eval.meter import measure
+from dff.eval.report import Cell, Report, Table, Target
+from dff.model.interface import DepthModel
+from dff.model.network import NAMED, build_depth_network
+
+NAME = "network-cost"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One size of stack, the networks that see it, and the CPU seconds that some of them may take."""
+
+    slices: int
+    width: int
+    height: int
+    networks: tuple[str, ...]
+    max_cpu_s: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in (*self.networks, *self.max_cpu_s) if name not in NAMED]
+        if unknown or set(self.max_cpu_s) - set(self.networks):
+            raise ValueError(f"networks {', '.join(self.networks)}; choose from {', '.join(NAMED)}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.slices} x {self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times cheaper ``network`` should be than ``rival``, wherever both are run."""
+
+    network: str
+    rival: str
+    least: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is run.
+
+    Args:
+        repeats: turns of every network.
+    """
+
+    stacks: tuple[Stack, ...]
+    ratios: tuple[Ratio, ...] = ()
+    repeats: int = 3
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats {self.repeats}; give at least 1")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on a single CPU thread for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def untrained(name: str) -> DepthModel:
+    """A named network, in evaluation mode."""
+    torch.manual_seed(0)
+    return build_depth_network(NAMED[name]).eval()
+
+
+def run_once(network: DepthModel, slices: int, height: int, width: int) -> float:
+    """CPU seconds of this process for one stack of noise."""
+    images = torch.rand(1, slices, 3, height, width, generator=torch.Generator().manual_seed(0))
+    u = torch.linspace(0, 1, slices)[None]
+    begun = time.process_time()
+    with torch.inference_mode():
+        network(images, u)
+    return time.process_time() - begun
+
+
+def times(stack: Stack, repeats: int) -> dict[str, list[float]]:
+    """CPU seconds of every network of a stack, in turns; a first, untimed turn wakes the libraries."""
+    networks = {name: untrained(name) for name in stack.networks}
+    found: dict[str, list[float]] = {name: [] for name in networks}
+    with one_thread():
+        for turn in range(repeats + 1):
+            for name, network in networks.items():
+                if turn:
+                    found[name].append(run_once(network, stack.slices, stack.height, stack.width))
+                else:
+                    run_once(network, stack.slices, 64, 64)
+    return found
+
+
+def peak_mb(name: str, slices: int, height: int, width: int) -> float:
+    """Peak resident megabytes of a process of its own that runs a network once."""
+    numbers = map(str, (slices, height, width))
+    return measure([sys.executable, "-m", "dff.eval.network_cost", name, *numbers]).peak_mb
+
+
+def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say: Say = print) -> Report:
+    """Measure the first ``limit`` stacks of the protocol."""
+    say(f"{NAME}: memory of the imports")
+    idle_mb = measure([sys.executable, "-c", "import dff.eval.network_cost"]).peak_mb
+    rows: list[list[Cell]] = []
+    targets: list[Target] = []
+    for stack in protocol.stacks[:limit]:
+        say(f"{NAME}: {stack.name}, time")
+        best = {}
+        for name, seconds in times(stack, protocol.repeats).items():
+            say(f"{NAME}: {stack.name}, memory of {name}")
+            mb = peak_mb(name, stack.slices, stack.height, stack.width)
+            best[name] = min(seconds)
+            median = float(np.median(seconds))
+            count = untrained(name).parameter_count
+            rows.append([stack.name, name, count / 1e6, best[name], median, mb, mb - idle_mb])
+        for name, most in stack.max_cpu_s.items():
+            targets.append(Target(f"{stack.name}: {name}, CPU [s]", best[name], "at most", most))
+        for ratio in protocol.ratios:
+            if {ratio.network, ratio.rival} <= best.keys():
+                what = f"{stack.name}: CPU of {ratio.rival} over {ratio.network}"
+                found = best[ratio.rival] / best[ratio.network]
+                targets.append(Target(what, found, "at least", ratio.least))
+    columns = {
+        "stack": "",
+        "network": "",
+        "parameters [M]": ".3f",
+        "CPU, best [s]": ".2f",
+        "CPU, median [s]": ".2f",
+        "peak [MB]": ".0f",
+        "over imports [MB]": ".0f",
+    }
+    note = (
+        f"Untrained networks, float32, evaluation mode, one thread; {protocol.repeats} runs each, in turns. "
+        f"Targets take the best. Peak: resident memory of a process that runs the network once, "
+        f"1 MB = 10^6 bytes; imports alone take {idle_mb:.0f} MB. dff-wild: the network of Won & Jeon "
+        "(ECCV 2022), of whose outputs evaluation needs the last alone."
+    )
+    return Report(NAME, options, asdict(protocol), [Table("Depth networks", columns, rows, note)], targets)
+
+
+def main() -> int:
+    """Run the network named by the arguments on one stack: NAME SLICES HEIGHT WIDTH."""
+    name, *numbers = sys.argv[1:]
+    slices, height, width = map(int, numbers)
+    with one_thread():
+        run_once(untrained(name), slices, height, width)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

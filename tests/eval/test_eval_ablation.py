@@ -1,0 +1,93 @@
+"""The ablation: changes of a recipe, equal budgets, and nothing trained twice."""
+
+from dataclasses import replace
+
+import pytest
+
+from dff.eval import ablation
+from dff.eval.__main__ import main
+from dff.recipes import load_recipe
+from dff.train.config import TrainConfig
+
+TINY = """
+recipe = "debug"
+steps = 2
+held_out = { seed = 7, batches = 1, misalignment_px = [0.0], slices = [3] }
+[[variants]]
+name = "as it is"
+group = "reference"
+[[variants]]
+name = "two places"
+group = "loss"
+change = { loss = { bins = 0.0 }, augment = { slices = [3, 3] } }
+"""
+
+
+def test_protocol_of_the_project_is_read_and_every_variant_fits_the_recipe():
+    protocol = load_recipe("eval", ablation.NAME, ablation.Protocol)
+    configs = {variant.name: ablation.variant_config(protocol, variant) for variant in protocol.variants}
+    assert len({repr(config) for config in configs.values()}) == len(protocol.variants) >= 18
+    assert {config.source.batch * config.steps for config in configs.values()} == {
+        config.optimiser.decay for config in configs.values()
+    }
+    assert not configs["without prior"].network.prior
+    assert configs["trained on 3"].augment.slices == (3, 3)
+    assert configs["trained on 3"].augment.crop == configs["reference"].augment.crop
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": {"prio": False}}, "network.prio: unknown key"),
+        ({"network": 3}, "network: expected a table"),
+        ({"steps": {"a": 1}}, "steps: expected a value"),
+        ({"network": {"srd": "none"}}, "choose from srd"),
+    ],
+)
+def test_wrong_changes_name_the_variant(change, message):
+    protocol = load_recipe("eval", ablation.NAME, ablation.Protocol)
+    with pytest.raises(ValueError, match=f"variant 'odd': .*{message}"):
+        ablation.variant_config(protocol, ablation.Variant("odd", "", change))
+
+
+def test_variants_need_names_of_their_own():
+    variant = ablation.Variant("a b", "")
+    with pytest.raises(ValueError, match="name of its own"):
+        ablation.Protocol(
+            "debug", 1, ablation.HeldOut(0, 1, (0.0,), (3,)), (variant, replace(variant, name="a-b"))
+        )
+
+
+def test_nothing_is_trained_twice(tmp_path, capsys, monkeypatch):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    # what a kill leaves behind: a folder without scores
+    (tmp_path / "ablation" / "two-places").mkdir(parents=True)
+    arguments = ["ablation", "--protocol", str(recipe), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    first = (tmp_path / "ablation.md").read_text()
+    assert "two places" in first
+    monkeypatch.setattr(ablation, "trained_scores", None)  # may not be called again
+    assert main(arguments) == 0
+    assert (tmp_path / "ablation.md").read_text() == first
+    assert capsys.readouterr().err.count(": kept") == 2
+
+
+def test_scores_of_another_recipe_are_not_taken(tmp_path):
+    path = tmp_path / ablation.SCORES
+    path.write_text('{"key": "a", "scores": {"cpu_s": 1.0}}')
+    assert ablation.kept_scores(path, "a") == {"cpu_s": 1.0}
+    assert ablation.kept_scores(path, "b") is None
+    assert ablation.kept_scores(tmp_path / "none", "a") is None
+
+
+def test_what_scores_depend_on_is_known():
+    protocol = load_recipe("eval", ablation.NAME, ablation.Protocol)
+    config = load_recipe("train", "debug", TrainConfig)
+    keys = {
+        ablation.identity(config, protocol, None),
+        ablation.identity(config, replace(protocol, seed=1), None),
+        ablation.identity(replace(config, steps=3), protocol, None),
+        ablation.identity(config, replace(protocol, held_out=replace(protocol.held_out, seed=2)), None),
+    }
+    assert len(keys) == 4
