@@ -15,7 +15,7 @@ from dff import fusion
 from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
-from dff.models import Model, load_model
+from dff.models import DEFAULT, Model, load_model
 from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _usable(stack: FocalStack, alignment: Alignment, poor: Poor) -> list[int]:
 def predict(
     stack: FocalStack,
     *,
-    model: str | Model = "classical",
+    model: str | Model = DEFAULT,
     align: AlignMethod = "auto",
     aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
@@ -204,6 +204,7 @@ def predict(
 def fuse(
     stack: FocalStack,
     *,
+    model: str | Model = DEFAULT,
     align: AlignMethod = "auto",
     aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
@@ -211,4 +212,12 @@ def fuse(
     progress: Progress | None = None,
 ) -> Prediction:
     """`predict` for the all-in-focus picture; the depth it rests on comes along."""
-    return predict(stack, align=align, aligner=aligner, reference=reference, poor=poor, progress=progress)
+    return predict(
+        stack,
+        model=model,
+        align=align,
+        aligner=aligner,
+        reference=reference,
+        poor=poor,
+        progress=progress,
+    )

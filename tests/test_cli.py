@@ -56,7 +56,7 @@ def test_predict_loads_only_what_it_needs(stairs: Path) -> None:
         "heavy = {'torch', 'kornia', 'trimesh', 'OpenEXR', 'scipy', 'imageio', 'rich', 'av', 'rawpy'}\n"
         "print('heavy:', *(heavy & set(sys.modules)))"
     )
-    argv = ["predict", str(stairs), "--out", "d.png", "--aif", "a.jpg", "--vis", "v.png", "--quiet"]
+    argv = ["predict", str(stairs), "--model", "classical", "--out", "d.png", "--aif", "a.jpg", "--quiet"]
     run = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, check=True)
     assert run.stdout == "heavy:\n"
 
@@ -131,5 +131,5 @@ def test_cuda(
     assert "no CUDA device" in capsys.readouterr().err
     assert snapshot() == before
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert main(["predict", str(stairs), "--device", "cuda", "--quiet"]) == 0
+    assert main(["predict", str(stairs), "--model", "classical", "--device", "cuda", "--quiet"]) == 0
     assert "--device cuda is ignored" in capsys.readouterr().err

@@ -14,6 +14,8 @@ Text = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
 Count = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Switch = Annotated[bool, arg(help_behavior_hint="")]
 
+ModelName = Annotated[str, arg(metavar="NAME|FILE")]
+
 Method = Literal["auto", "metadata", "ecc", "direct", "network", "network-only", "none"]
 
 
@@ -82,8 +84,8 @@ class PredictTo:
     """alignment, times and all that was assumed, as .json"""
     poor: Literal["drop", "keep"] = "drop"
     """what becomes of slices that do not fit their neighbours (another scene, a jerk)"""
-    model: Annotated[str, arg(metavar="NAME|FILE")] = "classical"
-    """what finds depth: classical, trained weights, or a file of either (.toml, .safetensors)"""
+    model: ModelName = "tiny"
+    """what finds depth: tiny (learned), classical, or a file of either (.safetensors, .toml)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where a learned model runs; classical runs on the CPU"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -128,6 +130,8 @@ class FuseTo:
     """alignment, times and all that was assumed, as .json"""
     poor: Literal["drop", "keep"] = "drop"
     """what becomes of slices that do not fit their neighbours"""
+    model: ModelName = "tiny"
+    """what finds the depth that the picture is made by: tiny (learned), classical, or a file of either"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,6 +80,8 @@ def fuse(options: Fuse) -> None:
         outputs.check_picture("out", options.out)
         outputs.check_folder("aligned", options.aligned)
         outputs.check_report("report", options.report)
+        check_model(options.model)
+        model = load_model(options.model)
         aligner = _aligner(options)
 
         clock = _Clock()
@@ -87,6 +89,7 @@ def fuse(options: Fuse) -> None:
         clock.lap("read")
         result = run_fuse(
             stack,
+            model=model,
             align=options.align,
             aligner=aligner,
             reference=_reference(options.reference, stack),

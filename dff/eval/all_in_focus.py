@@ -32,12 +32,14 @@ class Protocol:
 
     Args:
         stacks: folders below the data folder.
+        models: names or files, as for `dff.fuse`; the targets are about the first.
         strongest: share of the pixels whose gradients count.
         window_px: side of the neighbourhood within which a value must occur.
         laplacian_window_px: side of the box of the rival's Laplacian energy.
     """
 
     stacks: tuple[str, ...]
+    models: tuple[str, ...]
     targets: Targets
     strongest: float = 0.05
     window_px: int = 5
@@ -73,11 +75,10 @@ def best_slice(lumas: list[np.ndarray], mask: np.ndarray, strongest: float) -> i
 
 
 def score_stack(folder: Path, name: str, protocol: Protocol) -> dict[str, Score]:
-    """Our picture, the rival's and the best slice of one stack, in the frame of the reference slice."""
-    fused = fuse(real_stack(folder, name))
-    if fused.aif is None:
-        raise ValueError(f"{folder / name}: the pipeline gave no all-in-focus picture")
-    stack, alignment = fused.stack, fused.alignment
+    """Our pictures, the rival's and the best slice of one stack, in the frame of the reference slice."""
+    given = real_stack(folder, name)
+    fused = {f"ours ({model})": fuse(given, model=model) for model in protocol.models}
+    stack, alignment = next((one.stack, one.alignment) for one in fused.values())
     mask = np.ones((stack.height, stack.width), bool)
     lumas = []
     for k in range(len(stack)):
@@ -88,8 +89,7 @@ def score_stack(folder: Path, name: str, protocol: Protocol) -> dict[str, Score]
     pictures = {
         f"single best slice ({best})": lumas[best],
         "Laplacian argmax": fuse_argmax(aligned, protocol.laplacian_window_px),
-        "ours": fused.aif,
-    }
+    } | {method: one.aif for method, one in fused.items() if one.aif is not None}
     return {method: score_picture(picture, lumas, mask, protocol) for method, picture in pictures.items()}
 
 
@@ -103,7 +103,7 @@ def run(
         say(f"{NAME}: {name}")
         scores = score_stack(folder, name, protocol)
         rows += [[name, method, s.gradients_kept, 100 * s.outside_range] for method, s in scores.items()]
-        ours, wanted = scores["ours"], protocol.targets
+        ours, wanted = scores[f"ours ({protocol.models[0]})"], protocol.targets
         targets += [
             Target(f"{name}: gradients kept", ours.gradients_kept, "at least", wanted.gradients_kept),
             Target(f"{name}: share outside range", ours.outside_range, "at most", wanted.outside_range),

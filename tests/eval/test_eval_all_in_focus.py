@@ -36,13 +36,16 @@ def test_scores_of_known_pictures(half_sharp, protocol):
 def test_end_to_end(tmp_path, write_slices, half_sharp, capsys):
     write_slices(tmp_path / "data" / "half", half_sharp[0])
     recipe = tmp_path / "half.toml"
-    recipe.write_text('stacks = ["half", "missing"]\n[targets]\ngradients_kept = 0.7\noutside_range = 0.01\n')
+    recipe.write_text(
+        'stacks = ["half", "missing"]\nmodels = ["classical"]\n'
+        "[targets]\ngradients_kept = 0.7\noutside_range = 0.01\n"
+    )
     common = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--protocol", str(recipe)]
     assert main(["all-in-focus", "--json", "--limit", "1", *common]) == 0
     found = json.loads(capsys.readouterr().out)
     best, argmax, ours = found["tables"][0]["rows"]
     assert best["picture"].startswith("single best slice (")
-    assert (argmax["picture"], ours["picture"]) == ("Laplacian argmax", "ours")
+    assert (argmax["picture"], ours["picture"]) == ("Laplacian argmax", "ours (classical)")
     assert best["gradients kept"] < argmax["gradients kept"]
     assert best["outside range [%]"] == 0
     assert 0 < ours["gradients kept"] <= 1
