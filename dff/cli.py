@@ -16,10 +16,11 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, arg, subcommand
 
 from dff import __version__
+from dff.commands.focus_options import Focus
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
 from dff.commands.simulate_options import Simulate
 
-Command = Predict | Align | Fuse | Info | Demo | Simulate
+Command = Predict | Align | Fuse | Focus | Info | Demo | Simulate
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class _Dff:
         Annotated[Predict, subcommand("predict")]
         | Annotated[Align, subcommand("align")]
         | Annotated[Fuse, subcommand("fuse")]
+        | Annotated[Focus, subcommand("focus")]
         | Annotated[Info, subcommand("info")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Simulate, subcommand("simulate")],
@@ -55,7 +57,7 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
-_VERBS = ("predict", "align", "fuse", "info", "demo", "simulate")
+_VERBS = ("predict", "align", "fuse", "focus", "info", "demo", "simulate")
 
 
 def _parse(argv: Sequence[str]) -> Command:
@@ -105,6 +107,10 @@ def _run(command: Command) -> None:
         from dff.commands.simulate import simulate
 
         simulate(command)
+    elif isinstance(command, Focus):
+        from dff.commands.focus import focus
+
+        focus(command)
     elif isinstance(command, Info):
         from dff.commands.info import info
 

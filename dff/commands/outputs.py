@@ -165,10 +165,14 @@ class Outputs:
 
     def report(self, option: str, report: dict[str, Any]) -> None:
         """Write the report, if asked for."""
+        self.text(option, json_text(report))
+
+    def text(self, option: str, text: str) -> None:
+        """Write a text file, if asked for."""
         if option in self._paths:
             path = self._paths[option]
             with atomic_path(path) as temporary:
-                temporary.write_text(json_text(report), encoding="ascii")
+                temporary.write_text(text, encoding="utf-8", newline="\n")
             self._note(option, [path])
 
     def _folder(self, option: str) -> Path:

@@ -19,7 +19,9 @@ _PLACES = {
     "nyuv2": "NYUV2",
     "zedd": "ZEDD",
     "arkitscenes": "ARKITSCENES",
+    "mdff": "MDFF",
     "folder": "FOLDER",
+    "rgbd": "RGBD",
 }
 """The module of this package that describes each, and the name it has there."""
 

@@ -28,7 +28,9 @@ PX_METRES = FOCAL_PX * BASELINE_M  # 0.141238: disparity [px] times distance [m]
 SLICES = 10
 NEAREST_M, FARTHEST_M = 0.5, 7.0
 FOCUS_PX = np.linspace(PX_METRES / FARTHEST_M, PX_METRES / NEAREST_M, SLICES)
-"""(10,) disparity in focus, far first. Yang et al. and later work round the ends to 0.02 and 0.28."""
+"""(10,) disparity in focus, far first."""
+DFV_FOCUS_PX = np.linspace(0.02, 0.28, SLICES)
+"""The same as Yang et al. and later work round it: what their figures of "dfv_split" are computed with."""
 
 TEST_SCENES = ("lockeroom", "cafeteria", "library", "spencerlab", "office44", "magistrale")
 TEST_STACKS = 20  # per scene
@@ -67,11 +69,10 @@ def _read(path: Path, split: str) -> Samples:
     count, _, height, width, _ = stacks_and_depth(
         file, f"stack_{part}", None if part == "test" else f"disp_{part}", SLICES
     )
-    official = split in ("train", "h5_val")
-    if official and height != width:
+    if part != "test" and (names == _OFFICIAL) != (height == width):
         raise ValueError(
-            f"{file.path}: {split} means the official file of square crops, this has {width}x{height} px; "
-            "whole frames are dfv_train and dfv_split"
+            f"{file.path}: holds {width}x{height} px; train and h5_val are of the official file of crops, "
+            "dfv_train and dfv_split of the one with whole frames"
         )
     if part == "test":
         labels = tuple(

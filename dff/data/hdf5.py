@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -83,6 +82,7 @@ class H5File:
             ) from None
 
     def has(self, key: str) -> bool:
+        """Whether there is something called ``key``."""
         return key in self._file()
 
     def text(self, key: str, *index: int) -> str:
@@ -105,8 +105,12 @@ class H5File:
         return LazySlices([partial(self.picture, key, stack, k) for k in order])
 
 
-def stacks_and_depth(file: H5File, stack_key: str, depth_key: str | None, n: int | None) -> Any:
-    """Shape (stacks,N,H,W,3) of the stacks, checked against that of the depth (stacks,H,W)."""
+def stacks_and_depth(file: H5File, stack_key: str, depth_key: str | None, n: int | None) -> tuple[int, ...]:
+    """Shape (stacks,N,H,W,3) of the stacks, checked against that of the depth (stacks,H,W), if there is any.
+
+    Raises:
+        ValueError: as `H5File.shape`; ``n`` is the number of slices, or None for any.
+    """
     shape = file.shape(stack_key, (None, n, None, None, 3))
     if depth_key is not None:
         file.shape(depth_key, (shape[0], *shape[2:4]))

@@ -70,7 +70,9 @@ def _truth(part: Path, scene: str) -> Truth:
 def _sample(scenes: tuple[tuple[Path, str], ...], k: int) -> DepthSample:
     part, scene = scenes[k]
     folder = part / "scaled_images" / scene
-    whole = slices([folder / str(i) / _PICTURE for i in SLICES])
+    # both ways to call a slice have been seen
+    named = "slice_{:02d}" if (folder / "slice_00").is_dir() else "{}"
+    whole = slices([folder / named.format(i) / _PICTURE for i in SLICES])
     height, width = whole[0].shape[:2]
     if height <= 2 * MARGIN[0] or width <= 2 * MARGIN[1]:
         raise ValueError(f"{folder}: slices of {width}x{height} px; this data set's are 378x504 px")

@@ -24,6 +24,8 @@ class DatasetSourceConfig:
         size: height and width of the windows [px]; pictures must not be smaller.
         reuse: steps that a batch serves on average, each time augmented anew.
         pool: batches kept at hand, from which a step draws.
+        readers: threads that read what the next steps draw while one is computed; 0: none (as stacks that
+            are simulated when asked for need it: their maker sets the number of threads of the process).
         misalignment_px: largest root mean square corner error left in stacks whose motion is known, which are
             aligned by it; most get less (uniform squared).
     """
@@ -38,6 +40,7 @@ class DatasetSourceConfig:
     size: tuple[int, int] = (224, 224)
     reuse: int = 2
     pool: int = 16
+    readers: int = 2
     misalignment_px: float = 1.0
 
     def __post_init__(self) -> None:
@@ -53,8 +56,8 @@ class DatasetSourceConfig:
             raise ValueError(
                 "DatasetSourceConfig: batch, reuse and pool must be 1 or more, slices and held_out_every 2"
             )
-        if self.misalignment_px < 0:
-            raise ValueError("DatasetSourceConfig: misalignment_px must not be negative")
+        if self.misalignment_px < 0 or self.readers < 0:
+            raise ValueError("DatasetSourceConfig: misalignment_px and readers must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def _joined(parts: Sequence[Batch], device: torch.device) -> Batch:
 
 
 class DatasetSource(PooledSource):
-    """Windows of stacks that are drawn at random, with replacement."""
+    """Windows of stacks that are drawn at random, with replacement; threads read ahead of the step."""
 
     def __init__(
         self,
@@ -158,13 +159,32 @@ class DatasetSource(PooledSource):
     ) -> None:
         super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
         self.config, self.samples = config, samples
+        readers = config.source.readers
+        self._readers = ThreadPoolExecutor(readers, "dff-read") if readers else None
+        self._begun: dict[int, list[Future[Batch]]] = {}
+
+    def _window(self, seed: int, i: int) -> Batch:
+        random = np.random.default_rng([seed, i])
+        return read_window(self.samples[int(random.integers(len(self.samples)))], self.config.source, random)
+
+    def _begin(self, step: int) -> None:
+        """Have the stacks of a step read."""
+        index = self._index_of(step)
+        seed = self._seed_of(index)
+        if self._readers is not None and index not in self._kept and seed not in self._begun:
+            numbers = range(self.config.source.batch)
+            self._begun[seed] = [self._readers.submit(self._window, seed, i) for i in numbers]
+
+    def __call__(self, step: int) -> Batch:
+        for ahead in range(self.config.source.readers + 1):
+            self._begin(step + ahead)
+        return super().__call__(step)
 
     def make(self, seed: int) -> Batch:
-        random = np.random.default_rng(seed)
-        chosen = random.integers(len(self.samples), size=self.config.source.batch)
-        return _joined(
-            [read_window(self.samples[int(k)], self.config.source, random) for k in chosen], self.device
-        )
+        begun = self._begun.pop(seed, None)
+        if begun is not None:
+            return _joined([part.result() for part in begun], self.device)
+        return _joined([self._window(seed, i) for i in range(self.config.source.batch)], self.device)
 
     def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
         return augment(batch, self.config.augment, n, generator)

@@ -227,3 +227,25 @@ def folder(folder: Path) -> Path:
     dataset = Dataset(scenes, load_camera("pixel4xl"), "pixel4xl", crop, 3, seed=3, n_slices=10)
     write_dataset(plan(dataset, folder))
     return folder
+
+
+def mdff(folder: Path) -> Path:
+    """float32 stacks of 0 to 255 and metres, called disparities; train and val begin with an empty place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / "mDFF-dataset_cropped_clipped.h5", "w") as file:
+        for part, empty in (("train", 1), ("val", 1), ("test", 0)):
+            stacks = np.stack([pictures(i, 5, 64, 64) for i in range(3)]).astype(np.float32)
+            metres = np.stack([ramp(0.2, 3.9, 64, 64)] * 3).astype(np.float32)
+            metres[:, 0] = 0
+            stacks[:empty], metres[:empty] = 0, 0
+            file[f"stack_{part}"], file[f"disp_{part}"] = stacks, metres
+    (folder / "focus_distance.txt").write_text("0.3m 4m 1m 0.2m 0.5m\n")  # in no order
+    return folder
+
+
+def rgbd(folder: Path) -> Path:
+    """Six pictures of one size with depth in mm, 16 bit."""
+    for i in range(6):
+        write_picture(folder / "image" / f"{i}.png", pictures(i, 1, 96, 128)[0])
+        _depth_png(folder / "depth_mm" / f"{i}.png", 96, 128, 1000, 0.5, 3 + i)
+    return folder

@@ -35,14 +35,18 @@ def test_bad_files(tmp_path: Path) -> None:
     folder = data_fakes.defocusnet(tmp_path) / "fs_6"
     bad = np.full((64, 64), np.nan, np.float16)
     data_fakes.write_exr(folder / "000000Dpt.exr", R=bad, G=bad, B=bad)
-    data_fakes.write_exr(folder / "000001Dpt.exr", R=-bad * 0 - 1, G=bad, B=bad)
+    data_fakes.write_exr(folder / "000001Dpt.exr", R=np.full_like(bad, -1), G=bad, B=bad)
     data_fakes.write_exr(folder / "000399Dpt.exr", Y=bad)
     samples = open_dataset("defocusnet", folder, "train")
     for k, words in enumerate(
-        ("holds no depth: every pixel is 0, NaN", "holds no depth", "no channel R among Y")
+        ("holds no depth: every pixel is 0, NaN", "holds negative depth", "no channel R among Y")
     ):
         with pytest.raises(ValueError, match=words):
             samples[k].truth()
+    short = folder / "000000_04All.tif"
+    short.write_bytes(short.read_bytes()[:6000])
+    with pytest.raises(ValueError, match=r"000000_04All.tif: the file is truncated"):
+        samples[0].images[0]
     (folder / "000001_03All.tif").unlink()
     with pytest.raises(
         FileNotFoundError, match=r"000001_03All.tif: no such file or folder; defocusnet is expected"

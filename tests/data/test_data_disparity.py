@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import data_fakes
+import h5py
 import numpy as np
 import pytest
 
@@ -30,6 +31,16 @@ def test_lightfield4d(folder: Path) -> None:
     assert truth.depth[0, [0, -1]] == pytest.approx([-2.6, 2.6])
     assert truth.valid.all()
     assert (sample.focus_dioptre, sample.stack().unit) == (None, "index")
+
+
+def test_lightfield4d_near_first(tmp_path: Path) -> None:
+    """A file whose positions fall is put in order by them."""
+    data_fakes.lightfield4d(tmp_path)
+    with h5py.File(tmp_path / "HCI_FS_trainval.h5", "r+") as file:
+        file["focus_position_disp"][:] = np.linspace(2.5, -2.5, 10)
+    sample = open_dataset("lightfield4d", tmp_path, "train")[0]
+    assert [round(255 * float(image[0, 0, 0])) for image in sample.images] == list(range(9, -1, -1))
+    assert sample.focus == pytest.approx(np.linspace(-2.5, 2.5, 10))
 
 
 def test_lightfield4d_of_another_kind(folder: Path, tmp_path: Path) -> None:

@@ -132,3 +132,33 @@ def test_missing_and_empty(tmp_path: Path) -> None:
     ):
         with pytest.raises(FileNotFoundError, match=words):
             open_dataset(name, tmp_path, split)
+
+
+def test_mdff(tmp_path: Path) -> None:
+    folder = data_fakes.mdff(tmp_path)
+    samples = open_dataset("mdff", folder, "val")
+    assert samples.names == ("val/1", "val/2")
+    assert len(open_dataset("mdff", folder, "test")) == 3
+    sample = samples[0]
+    assert 1 / sample.focus == pytest.approx([4, 1, 0.5, 0.3, 0.2])
+    assert [round(255 * float(image[0, 0, 0])) for image in sample.images] == [1, 2, 4, 0, 3]
+    truth = sample.truth()
+    assert truth.depth[5, 0] == pytest.approx(5)
+    assert not truth.valid[0].any()
+    (folder / "focus_distance.txt").write_text("1 2 3\n")
+    with pytest.raises(ValueError, match=r"focus_distance.txt: 3 values for 5 slices"):
+        open_dataset("mdff", folder, "train")
+    (folder / "focus_distance.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"focus_distance.txt: no such .*mdff is expected as"):
+        open_dataset("mdff", folder, "train")
+
+
+def test_rgbd(tmp_path: Path) -> None:
+    folder = data_fakes.rgbd(tmp_path)
+    train, val = (open_dataset("rgbd", folder, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (10000, 200)
+    sample = train[3]
+    assert (sample.images[0].shape, len(sample)) == ((256, 256, 3), 10)
+    assert sample.truth().valid.any()
+    assert np.array_equal(train[3].images[2], sample.images[2])
+    assert not np.array_equal(val[3].images[2], sample.images[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import data_fakes
@@ -12,10 +13,12 @@ import torch
 
 from dff.data.catalogue import NAMES, open_dataset
 from dff.data.sample import DepthSample, Truth
+from dff.model.network import NAMED, load_depth_network
 from dff.recipes import load_recipe
+from dff.train import export
 from dff.train.__main__ import main
 from dff.train.dataset_config import DatasetSourceConfig, DatasetTrainConfig
-from dff.train.dataset_source import read_window
+from dff.train.dataset_source import DatasetSource, open_splits, read_window
 
 WITHOUT_TRUTH = ("mobile_depth",)
 QUICKER = {
@@ -39,6 +42,7 @@ log_every = 1
 batch = 2
 size = [{size}, {size}]
 pool = 1
+readers = 0
 {more}
 [augment]
 slices = [2, 3]
@@ -49,6 +53,11 @@ slices = [3]
 pictures = 1
 """)
     return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -69,13 +78,27 @@ def test_three_steps(name: str, tmp_path: Path) -> None:
         "1",
     ]
     assert main([str(word) for word in arguments]) == 0
-    with (out / "train.csv").open(newline="") as file:
-        losses = [float(row["total"]) for row in csv.DictReader(file)]
+    losses = [float(row["total"]) for row in rows(out / "train.csv")]
     assert len(losses) == 3
     assert np.isfinite(losses).all()
-    with (out / "validation.csv").open(newline="") as file:
-        (scores,) = csv.DictReader(file)
+    (scores,) = rows(out / "validation.csv")
     assert 0 < float(scores["mae_3"]) < 1
+
+
+def test_resume_and_export(tmp_path: Path) -> None:
+    data_fakes.defocusnet(tmp_path / "data")
+    recipe = small_recipe("defocusnet", tmp_path / "small.toml")
+    data = ["--dataset", recipe, "--data", tmp_path / "data", "--threads", "1"]
+    runs = (("whole", 3, []), ("parts", 2, []), ("parts", 3, ["--resume"]))
+    for out, steps, more in runs:
+        assert main([str(word) for word in (*data, "--out", tmp_path / out, "--steps", steps, *more)]) == 0
+    losses = [[row["total"] for row in rows(tmp_path / out / "train.csv")] for out in ("whole", "parts")]
+    assert losses[0] == losses[1]
+    assert (
+        export.main([str(tmp_path / "whole" / "checkpoint.safetensors"), str(tmp_path / "n.safetensors")])
+        == 0
+    )
+    assert load_depth_network(tmp_path / "n.safetensors").config == NAMED["nano"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -193,3 +216,19 @@ def test_open_dataset_by_hand(tmp_path: Path) -> None:
     assert first.matrices is not None
     assert truth.valid.any()
     assert 0.2 < float(np.median(truth.depth[truth.valid])) < 20
+
+
+def test_a_batch_is_a_function_of_the_step(tmp_path: Path) -> None:
+    """However it is read: ahead, at once, in order, or after a resume."""
+    data_fakes.defocusnet(tmp_path / "data")
+    recipe = small_recipe("defocusnet", tmp_path / "small.toml")
+    found = []
+    for readers, steps in ((2, (0, 1, 2, 3, 4)), (0, (0, 1, 2, 3, 4)), (2, (4,))):
+        settings = load_recipe("train", recipe, DatasetTrainConfig)
+        source = replace(settings.source, pool=3, readers=readers, folder=str(tmp_path / "data"))
+        settings = replace(settings, source=source)
+        made = DatasetSource(settings, open_splits(source)[0], seed=5)
+        batches = [made(step) for step in steps]
+        found.append(batches[-1])
+        for name, value in found[0].items():
+            assert torch.equal(found[-1][name], value), name
