@@ -26,6 +26,7 @@ from dff.simulator.textures import to_display
 
 if TYPE_CHECKING:
     from dff.simulator.photos import PhotoPack
+    from dff.simulator.scene_pack import ScenePack
 
 MIN_EDGE_SHARE = 0.02  # a depth step below this share of the sweep is no occlusion boundary
 
@@ -214,6 +215,7 @@ def simulate_batch(
     batch: int,
     *,
     photos: PhotoPack | None = None,
+    scenes: ScenePack | None = None,
     n_slices: int | None = None,
 ) -> SimulatedBatch:
     """Random scenes seen through focus sweeps, all on the generator's device.
@@ -223,12 +225,15 @@ def simulate_batch(
         generator: seeded; the same config, seed, batch and kind of device give the same stacks.
         batch: number of stacks; all have the same number of slices and one shape of blur.
         photos: pictures to cut textures from, on the same device (optional).
+        scenes: rendered ones to take instead, on the same device (optional).
         n_slices: instead of what the camera says.
     """
 
     def scene(sweep: Sweep, random: np.random.Generator, height: int, width: int) -> Scene:
         ends = scene_range(sweep, config.beyond, random)
         far, near = (torch.from_numpy(end).to(generator.device, torch.float32) for end in ends)
+        if scenes is not None:
+            return scenes.scenes(generator, height, width, far, near), None
         return random_scenes(config.scene, batch, height, width, far, near, generator, photos), None
 
     camera, crop = config.taken_with(), config.crop()

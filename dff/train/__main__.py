@@ -24,6 +24,7 @@ class Arguments:
         out: folder of the run: checkpoint, logs, validation pictures.
         data: the folder of the data set (docs/datasets.md); for simulated stacks, photographs to paint
             surfaces with: a folder, or a file of `pack_photos`.
+        scenes: file of `dff.train.render_scenes`, for recipes that take rendered scenes.
         steps: end after this many steps in all, instead of the recipe's.
         resume: go on from the checkpoint in the folder.
         weights: names or paths of weights to begin with, instead of random ones, each for one network.
@@ -37,6 +38,7 @@ class Arguments:
     dataset: str
     out: Path
     data: Path | None = None
+    scenes: Path | None = None
     steps: int | None = None
     resume: bool = False
     weights: tuple[str, ...] = ()
@@ -54,13 +56,15 @@ def _run(arguments: Arguments) -> None:
 
     from dff.formats.safe_write import check_folder
     from dff.train.checkpoint import NAME
+    from dff.train.depth_task import with_scenes
     from dff.train.distributed import world
     from dff.train.loop import RunOptions, train
     from dff.train.tasks import load_config, with_data
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    config, photos = with_data(load_config(arguments.dataset), arguments.data)
+    config = with_scenes(load_config(arguments.dataset), arguments.scenes)
+    config, photos = with_data(config, arguments.data)
     if not arguments.resume and (arguments.out / NAME).exists():
         raise ValueError(f"{arguments.out}: holds a run already; add --resume, or choose another folder")
     check_folder(arguments.out, overwrite=arguments.resume)

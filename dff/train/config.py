@@ -61,6 +61,8 @@ class SourceConfig:
         pool: batches kept at hand, from which a step draws.
         misalignment_px: largest root mean square corner error of the simulated alignment; most stacks get
             less (uniform squared).
+        rendered_share: share of the batches that show scenes of ``scenes`` instead of procedural ones.
+        scenes: file of rendered scenes; --scenes says it.
     """
 
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
@@ -69,6 +71,8 @@ class SourceConfig:
     reuse: int = 3
     pool: int = 16
     misalignment_px: float = 1.5
+    rendered_share: float = 0.0
+    scenes: str = ""
 
     def __post_init__(self) -> None:
         for name in ("batch", "reuse", "pool"):
@@ -78,6 +82,8 @@ class SourceConfig:
             raise ValueError(f"SourceConfig: slices {self.slices}; a focal stack has at least 2")
         if self.misalignment_px < 0:
             raise ValueError("SourceConfig: misalignment_px must not be negative")
+        if not 0 <= self.rendered_share <= 1:
+            raise ValueError(f"SourceConfig: rendered_share {self.rendered_share} must lie in [0,1]")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +13,15 @@ from torch import Tensor, nn
 from dff.model.interface import DepthModel
 from dff.model.network import build_depth_network
 from dff.simulator.photos import PhotoPack
+from dff.simulator.scene_pack import load_scenes
 from dff.train.augment import Batch
-from dff.train.config import DepthRunConfig, TrainConfig
+from dff.train.config import DepthRunConfig, RunConfig, TrainConfig
 from dff.train.losses import PARTS, depth_loss
 from dff.train.source import SimulatedSource, Source, validation_batches
 from dff.train.task import Precision
 from dff.train.validate import SCORES, scores, write_sheet
+
+Run = TypeVar("Run", bound=RunConfig)
 
 
 class DepthNetworkTask:
@@ -54,9 +59,33 @@ class DepthTask(DepthNetworkTask):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         self.config = config
+        self.scenes = load_scenes(config.source.scenes).split()[0] if config.source.scenes else None
 
     def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
-        return SimulatedSource(self.config, seed, rank=rank, photos=photos, device=device)
+        scenes = self.scenes and self.scenes.to(device)
+        return SimulatedSource(self.config, seed, rank=rank, photos=photos, scenes=scenes, device=device)
 
     def held_out(self, seed: int, photos: PhotoPack | None, device: torch.device) -> list[Batch]:
         return validation_batches(self.config, seed, photos, device)
+
+
+def with_scenes(config: Run, path: Path | None) -> Run:
+    """The recipe with the file of rendered scenes that --scenes names.
+
+    Raises:
+        ValueError: a recipe that wants scenes and gets none, or the reverse.
+        FileNotFoundError: no such file.
+    """
+    share = config.source.rendered_share if isinstance(config, TrainConfig) else 0.0
+    if path is None:
+        if share > 0:
+            raise ValueError(
+                f"source.rendered_share is {share:g}: give rendered scenes by --scenes FILE "
+                "(python -m dff.train.render_scenes makes one)"
+            )
+        return config
+    if not (isinstance(config, TrainConfig) and share > 0):
+        raise ValueError("--scenes: this recipe takes none; choose one with source.rendered_share above 0")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of rendered scenes")
+    return replace(config, source=replace(config.source, scenes=str(path)))

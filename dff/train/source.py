@@ -19,6 +19,7 @@ from torch import Tensor
 from dff.model.network import focus_coordinate
 from dff.simulator.capture import simulate_batch
 from dff.simulator.photos import PhotoPack
+from dff.simulator.scene_pack import ScenePack
 from dff.simulator.simulated import SimulatedBatch
 from dff.train.augment import Batch, align, alignment_errors, augment
 from dff.train.config import SourceConfig, TrainConfig
@@ -27,7 +28,8 @@ Source = Callable[[int], Batch]
 
 _HELD_OUT_EVERY = 5  # photographs
 _SAME_LOOK = 0.98  # correlation from which two pictures count as versions of one
-_STACKS, _PICK, _AUGMENT, _SLICES, _VALIDATION = range(5)  # streams of random numbers, apart from each other
+# streams of random numbers, apart from each other
+_STACKS, _PICK, _AUGMENT, _SLICES, _VALIDATION, _RENDERED = range(6)
 
 
 def stream_seed(*words: int) -> int:
@@ -36,16 +38,22 @@ def stream_seed(*words: int) -> int:
 
 
 def simulated_batch(
-    config: SourceConfig, seed: int, photos: PhotoPack | None, device: torch.device | str
+    config: SourceConfig,
+    seed: int,
+    photos: PhotoPack | None,
+    device: torch.device | str,
+    scenes: ScenePack | None = None,
 ) -> Batch:
     """Simulated stacks, aligned to their reference about as well as real ones get aligned.
 
     Noise and breathing come first, the estimated warp after them, as with real pictures: what the warp does
     to noise and sharpness is then seen in training too. Focus is what the camera reports; truth beyond the
-    sweep moves to its end.
+    sweep moves to its end. ``scenes`` are taken instead of procedural ones.
     """
     generator = torch.Generator(device).manual_seed(seed)
-    made = simulate_batch(config.simulation, generator, config.batch, photos=photos, n_slices=config.slices)
+    made = simulate_batch(
+        config.simulation, generator, config.batch, photos=photos, scenes=scenes, n_slices=config.slices
+    )
     size = config.simulation.size
     errors = alignment_errors(config.batch, config.slices, size, config.misalignment_px, generator)
     matrices = torch.from_numpy(made.sweep.matrices).to(device)
@@ -136,26 +144,32 @@ class PooledSource(ABC):
     def _generator(self, stream: int, *words: int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(stream_seed(self.seed, stream, *words))
 
+    def _seed_of(self, index: int) -> int:
+        return stream_seed(self.seed, _STACKS, self.rank, index)
+
+    def _index_of(self, step: int) -> int:
+        """The batch that a step draws."""
+        newest = step // self.settings.reuse
+        pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
+        return newest - int(pick.integers(min(self.settings.pool, newest + 1)))
+
     def _made(self, index: int) -> Batch:
         if index not in self._kept:
-            self._kept[index] = self.make(stream_seed(self.seed, _STACKS, self.rank, index))
+            self._kept[index] = self.make(self._seed_of(index))
         self._kept.move_to_end(index)
         while len(self._kept) > self.settings.pool:
             self._kept.popitem(last=False)
         return self._kept[index]
 
     def __call__(self, step: int) -> Batch:
-        settings, slices = self.settings, self.slices
-        newest = step // settings.reuse
+        slices = self.slices
         # all processes take stacks of one length, or the longest would keep the others waiting
         n = int(np.random.default_rng([self.seed, _SLICES, step]).integers(slices[0], slices[1] + 1))
-        pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
-        batch = self._made(newest - int(pick.integers(min(settings.pool, newest + 1))))
-        return self.change(batch, n, self._generator(_AUGMENT, self.rank, step))
+        return self.change(self._made(self._index_of(step)), n, self._generator(_AUGMENT, self.rank, step))
 
 
 class SimulatedSource(PooledSource):
-    """Aligned stacks with true depth."""
+    """Aligned stacks with true depth, of procedural scenes, and in some batches of rendered ones."""
 
     def __init__(
         self,
@@ -164,13 +178,20 @@ class SimulatedSource(PooledSource):
         *,
         rank: int = 0,
         photos: PhotoPack | None = None,
+        scenes: ScenePack | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
-        self.config, self.photos = config, photos
+        self.config, self.photos, self.scenes = config, photos, scenes
+        if config.source.rendered_share > 0 and scenes is None:
+            raise ValueError(
+                "source.rendered_share is above 0, but there are no rendered scenes: give --scenes"
+            )
 
     def make(self, seed: int) -> Batch:
-        return simulated_batch(self.config.source, seed, self.photos, self.device)
+        rendered = np.random.default_rng([seed, _RENDERED]).random() < self.config.source.rendered_share
+        scenes = self.scenes if rendered else None
+        return simulated_batch(self.config.source, seed, self.photos, self.device, scenes)
 
     def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
         return augment(batch, self.config.augment, n, generator)
