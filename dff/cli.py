@@ -16,11 +16,12 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, arg, subcommand
 
 from dff import __version__
+from dff.commands.eval_options import Eval
 from dff.commands.focus_options import Focus
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
 from dff.commands.simulate_options import Simulate
 
-Command = Predict | Align | Fuse | Focus | Info | Demo | Simulate
+Command = Predict | Align | Fuse | Focus | Info | Demo | Simulate | Eval
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class _Dff:
         | Annotated[Focus, subcommand("focus")]
         | Annotated[Info, subcommand("info")]
         | Annotated[Demo, subcommand("demo")]
-        | Annotated[Simulate, subcommand("simulate")],
+        | Annotated[Simulate, subcommand("simulate")]
+        | Annotated[Eval, subcommand("eval")],
         arg(name="", help=""),
     ]
 
@@ -57,7 +59,7 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
-_VERBS = ("predict", "align", "fuse", "focus", "info", "demo", "simulate")
+_VERBS = ("predict", "align", "fuse", "focus", "info", "demo", "simulate", "eval")
 
 
 def _parse(argv: Sequence[str]) -> Command:
@@ -107,6 +109,10 @@ def _run(command: Command) -> None:
         from dff.commands.simulate import simulate
 
         simulate(command)
+    elif isinstance(command, Eval):
+        from dff.commands.eval import evaluate_dataset
+
+        evaluate_dataset(command)
     elif isinstance(command, Focus):
         from dff.commands.focus import focus
 

@@ -57,6 +57,60 @@ def rmse(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike | None = None)
     return float(np.sqrt(mse(prediction, truth, mask)))
 
 
+def _weights(weight: ArrayLike, truth: ArrayLike, mask: ArrayLike | None) -> Array:
+    w, _ = _picked(weight, truth, mask)
+    if (w < 0).any() or not w.any():
+        raise ValueError("metrics: weights must not be negative, nor all 0 inside the mask")
+    return w
+
+
+def weighted_mae(
+    prediction: ArrayLike, truth: ArrayLike, weight: ArrayLike, mask: ArrayLike | None = None
+) -> float:
+    """Sum of weight * |prediction - truth| over the sum of the weights (H,W), >= 0."""
+    p, t = _picked(prediction, truth, mask)
+    return float(np.average(np.abs(p - t), weights=_weights(weight, truth, mask)))
+
+
+def weighted_mse(
+    prediction: ArrayLike, truth: ArrayLike, weight: ArrayLike, mask: ArrayLike | None = None
+) -> float:
+    """Sum of weight * (prediction - truth)^2 over the sum of the weights (H,W), >= 0."""
+    p, t = _picked(prediction, truth, mask)
+    return float(np.average((p - t) ** 2, weights=_weights(weight, truth, mask)))
+
+
+def edge_error(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    step: float,
+    radius_px: int = 2,
+) -> float:
+    """Mean absolute error of the pixels near a jump of the true depth; NaN where it has none.
+
+    A jump lies between two neighbours (to the right or below) that are both measured and differ by more than
+    ``step``; near is within ``radius_px`` columns and rows of either.
+    """
+    _picked(prediction, truth, mask)
+    t = np.asarray(truth, dtype=np.float64)
+    known = np.isfinite(t) if mask is None else np.asarray(mask, dtype=bool)
+    t = np.where(known, t, np.nan)  # a comparison with NaN is false
+    edge = np.zeros(t.shape, dtype=bool)
+    across, down = np.abs(t[:, 1:] - t[:, :-1]) > step, np.abs(t[1:] - t[:-1]) > step
+    for part, jump in (
+        (np.s_[:, 1:], across),
+        (np.s_[:, :-1], across),
+        (np.s_[1:], down),
+        (np.s_[:-1], down),
+    ):
+        edge[part] |= jump
+    around = np.ones((2 * radius_px + 1,) * 2, np.uint8)
+    near = known & cv2.dilate(edge.astype(np.uint8), around).astype(bool)
+    return mae(prediction, truth, near) if near.any() else float("nan")
+
+
 def log_rms(prediction: ArrayLike, truth: ArrayLike, mask: ArrayLike | None = None) -> float:
     """Root mean squared difference of natural logarithms.
 

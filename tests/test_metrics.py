@@ -68,6 +68,75 @@ def test_bad_masks_and_values_are_refused() -> None:
         metrics.log_rms(GUESS - 1.5, TRUTH)
 
 
+def test_weighted_errors_by_hand_and_by_a_second_implementation() -> None:
+    weight = np.array([[1.0, 0.0], [3.0, 0.0]])
+    assert metrics.weighted_mae(GUESS, TRUTH, weight) == pytest.approx((0.5 + 3 * 1) / 4)
+    assert metrics.weighted_mse(GUESS, TRUTH, weight) == pytest.approx((0.25 + 3 * 1) / 4)
+    assert metrics.weighted_mae(GUESS, TRUTH, np.full((2, 2), 0.3)) == pytest.approx(
+        metrics.mae(GUESS, TRUTH)
+    )
+    rng = np.random.default_rng(0)
+    p, t, w = rng.random((3, 15, 11))
+    mask = rng.random((15, 11)) < 0.6
+    for measure, power in ((metrics.weighted_mae, 1), (metrics.weighted_mse, 2)):
+        total = sum(w[i] * abs(p[i] - t[i]) ** power for i in np.ndindex(p.shape) if mask[i])
+        assert measure(p, t, w, mask) == pytest.approx(total / w[mask].sum(), abs=1e-6)
+    for bad in (np.zeros((2, 2)), np.full((2, 2), -1.0)):
+        with pytest.raises(ValueError, match="weights must not be negative, nor all 0"):
+            metrics.weighted_mae(GUESS, TRUTH, bad)
+
+
+def test_edge_error_by_hand() -> None:
+    truth = np.ones((8, 12))
+    truth[:, 6:] = 2.0
+    guess = truth.copy()
+    guess[:, 4] += 0.4  # within 2 px of the jump between columns 5 and 6
+    guess[:, 0] += 9.0  # not
+    assert metrics.edge_error(guess, truth, step=0.5) == pytest.approx(0.4 / 6)
+    assert metrics.edge_error(guess, truth, step=0.5, radius_px=0) == 0
+    assert math.isnan(metrics.edge_error(guess, truth, step=1.5))
+    assert metrics.edge_error(guess.T, truth.T, step=0.5) == pytest.approx(0.4 / 6)
+    left = np.zeros(truth.shape, bool)
+    left[:, :6] = True
+    assert math.isnan(metrics.edge_error(guess, truth, left, step=0.5))  # its other side is not measured
+
+
+def test_edge_error_agrees_with_a_second_implementation() -> None:
+    rng = np.random.default_rng(1)
+    p, t = rng.random((2, 14, 17))
+    mask = rng.random(t.shape) < 0.8
+    jumps = [
+        place
+        for y, x in np.ndindex(t.shape)
+        for other in ((y, x + 1), (y + 1, x))
+        if other[0] < 14 and other[1] < 17 and mask[y, x] and mask[other] and abs(t[y, x] - t[other]) > 0.9
+        for place in ((y, x), other)
+    ]
+    near = [
+        i
+        for i in np.ndindex(t.shape)
+        if mask[i] and any(max(abs(i[0] - y), abs(i[1] - x)) <= 1 for y, x in jumps)
+    ]
+    expected = np.mean([abs(p[i] - t[i]) for i in near])
+    assert 10 < len(near) < 200
+    assert metrics.edge_error(p, t, mask, step=0.9, radius_px=1) == pytest.approx(expected, abs=1e-6)
+
+
+def test_measures_agree_with_torchmetrics() -> None:
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional")
+    p, t = torch.rand(2, 900, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    pairs = (
+        (metrics.mae, functional.mean_absolute_error(p, t)),
+        (metrics.mse, functional.mean_squared_error(p, t)),
+        (metrics.rmse, functional.mean_squared_error(p, t, squared=False)),
+        (metrics.abs_rel, functional.mean_absolute_percentage_error(p, t)),
+        (metrics.log_rms, functional.mean_squared_error(p.log(), t.log(), squared=False)),
+    )
+    for measure, expected in pairs:
+        assert measure(p.numpy(), t.numpy()) == pytest.approx(float(expected), abs=1e-6)
+
+
 def plain_bumpiness(gap: np.ndarray) -> np.ndarray:
     smooth, edge = np.array([3, 10, 3]) / 16, np.array([1.0, 0, -1])
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dff.eval.plot import COLOURS, INK, OTHER_COLOURS, PAPER, Line, Plot, draw
 from dff.formats.pictures import to_levels
+from dff.formats.plot import COLOURS, INK, OTHER_COLOURS, PAPER, Line, Plot, draw
 from dff.stack import to_float
 
 _PLOT = (150, 220)  # height, width px

@@ -57,8 +57,8 @@ class DatasetProtocol:
         align: "none"; "known": by the motion that the data set tells; "breathing": by the growth of the field
             of view with focus (thin lens); "direct": by `dff.classical.align`.
         weighting: "confidence": the weighted metrics take the data set's confidence.
-        aggregate: "image": mean over stacks of their values; "pooled": all pixels of all stacks alike (AUSE and
-            edge error stay means over stacks).
+        aggregate: "image": mean over stacks of their values; "pooled": all pixels of all stacks alike (AUSE
+            and edge error stay means over stacks).
         edge_step: jump of the true depth [unit] that counts as an edge.
         note: what a reader of the table must know.
         published: rows to set beside one's own.
@@ -86,11 +86,12 @@ class DatasetProtocol:
             ends = getattr(self, name)
             if ends is not None and not ends[0] < ends[1]:
                 raise ValueError(f"{name} {list(ends)}; give the smaller end first")
-        if self.slices is not None and (self.slices if isinstance(self.slices, int) else len(self.slices)) < 2:
+        count = self.slices if self.slices is None or isinstance(self.slices, int) else len(self.slices)
+        if count is not None and count < 2:
             raise ValueError("slices: a focal stack needs at least 2")
         weighted = any(metric.startswith("weighted") for metric in self.metrics)
         if weighted != (self.weighting == "confidence"):
-            raise ValueError('weighting = "confidence" goes with weighted_mae and weighted_mse, and with no other')
+            raise ValueError('weighting = "confidence" goes with weighted_mae and weighted_mse alone')
         if ("edge_error" in self.metrics) != (self.edge_step is not None):
             raise ValueError("edge_error and edge_step go together")
         for row in self.published:
@@ -118,7 +119,8 @@ def load_protocol(name: str | Path) -> DatasetProtocol:
     protocol = load_recipe(KIND, name, DatasetProtocol)
     known = find_dataset(protocol.dataset).splits
     if protocol.split not in known:
-        raise ValueError(f"{name}: {protocol.dataset} has no split {protocol.split!r}, only {', '.join(known)}")
+        told = f"{protocol.dataset} has no split {protocol.split!r}, only {', '.join(known)}"
+        raise ValueError(f"{name}: {told}")
     return protocol
 
 
@@ -147,7 +149,7 @@ def choose_protocol(
         raise ValueError(f"{dataset}: no split {split!r}; choose from {', '.join(splits)}")
     if protocol is not None and "," in protocol:
         raise ValueError(
-            f"--protocol {protocol}: figures of several protocols do not compare; give one, and run again for the other"
+            f"--protocol {protocol}: figures of several protocols do not compare; give one at a time"
         )
     if protocol is not None:
         chosen = load_protocol(protocol)
@@ -161,7 +163,7 @@ def choose_protocol(
     told = ", ".join(f"{name} (split {one.split})" for name, one in (fit or known).items())
     if not fit:
         what = f"the split {split!r} of {dataset}" if split else dataset
-        raise ValueError(f"no protocol scores {what}; known: {told or 'none'}; or give a file with --protocol")
+        raise ValueError(f"no protocol scores {what}; known: {told or 'none'}; or --protocol FILE")
     if len(fit) > 1:
         raise ValueError(f"{dataset} is scored in ways that do not compare; choose --protocol from {told}")
     return next(iter(fit.items()))

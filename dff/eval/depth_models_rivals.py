@@ -77,11 +77,15 @@ def _guided(found: Peaks, radius_px: int, eps: float) -> np.ndarray:
     return np.clip(smooth, 0, 1)
 
 
-def _total_variation(found: Peaks, fidelity: float, edge: float) -> np.ndarray:
-    guide = found.guide
+def edge_weights(guide: np.ndarray, edge: float) -> np.ndarray:
+    """(H,W) weight of the steps of a depth map: 1 where the guide is flat, less at its edges (see `Grid`)."""
     across = np.abs(np.diff(guide, axis=1, append=guide[:, -1:]))
     down = np.abs(np.diff(guide, axis=0, append=guide[-1:]))
-    return tv_l1(found.u, fidelity * found.trust, np.exp(-edge * np.hypot(across, down)))
+    return np.asarray(np.exp(-edge * np.hypot(across, down)))
+
+
+def _total_variation(found: Peaks, fidelity: float, edge: float) -> np.ndarray:
+    return tv_l1(found.u, fidelity * found.trust, edge_weights(found.guide, edge))
 
 
 @dataclass(frozen=True)

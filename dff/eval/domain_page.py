@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from dff.eval.domain_measures import GRADIENT_BINS, REACH, WIDEST_PX, Portrait, middles
-from dff.eval.plot import COLOURS, OTHER_COLOURS, PAPER, Colour, Line, Plot, draw, legend
 from dff.formats.pictures import to_levels
+from dff.formats.plot import COLOURS, OTHER_COLOURS, PAPER, Colour, Line, Plot, draw, legend
 
 PLOT_HEIGHT, PLOT_WIDTH = 250, 350
 SAMPLE_PX = 192  # at most

@@ -13,7 +13,7 @@ from dff.eval.domain_measures import (
     power_spectrum,
     strong_edges,
 )
-from dff.eval.plot import PAPER, Line, Plot, draw, legend
+from dff.formats.plot import PAPER, Line, Plot, draw, legend
 from dff.recipes import load_recipe
 
 TINY = """

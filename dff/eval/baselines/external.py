@@ -9,6 +9,7 @@ A TorchScript file runs the code it brings: use those of people you trust.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,12 @@ def _estimate(path: Path, outputs: Sequence[Any], sample: DepthSample) -> Estima
     maps = []
     for output in outputs[:2]:
         found = np.asarray(output, dtype=np.float64)
-        if found.ndim < 2 or found.size != found.shape[-2] * found.shape[-1]:
-            raise ValueError(f"{path}: gives an output of shape {found.shape}; wanted (1,H,W), one value per pixel")
-        found = found.reshape(found.shape[-2:])
-        if found.shape[0] < height or found.shape[1] < width:
-            raise ValueError(f"{path}: gives {found.shape[1]}x{found.shape[0]} px for {width}x{height} px")
-        maps.append(found[:height, :width])
+        sides = found.shape[-2:]
+        if len(sides) < 2 or found.size != math.prod(sides):
+            raise ValueError(f"{path}: gives an output of shape {found.shape}; wanted is (1,H,W)")
+        if sides[0] < height or sides[1] < width:
+            raise ValueError(f"{path}: gives {sides[1]}x{sides[0]} px for {width}x{height} px")
+        maps.append(found.reshape(sides)[:height, :width])
     if not np.isfinite(maps[0]).all():
         raise ValueError(f"{path}: gives NaN or infinite depth for {sample.name}")
     return Estimate(*maps)
@@ -63,8 +64,8 @@ class TorchScriptMethod:
             self.network = torch.jit.load(str(path), map_location=device).eval()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"{path}: no TorchScript file ({reason}); make one with torch.jit.trace") from None
-        self.fingerprint = sha256(path)[:16]
+            raise ValueError(f"{path}: no TorchScript ({reason}); make it with torch.jit.trace") from None
+        self.fingerprint = f"{sha256(path)[:16]}-{device}"
         self.parameters: int | None = sum(parameter.numel() for parameter in self.network.parameters())
 
     def estimate(self, sample: DepthSample) -> Estimate:
@@ -99,7 +100,8 @@ class OnnxMethod:
         try:
             self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an exception class of its own for each fault
-            raise ValueError(f"{path}: onnxruntime cannot read it ({str(error).strip().splitlines()[0]})") from None
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{path}: onnxruntime cannot read it ({reason})") from None
         self.fingerprint = sha256(path)[:16]
         self.parameters = _onnx_parameters(path)
 

@@ -1,4 +1,4 @@
-"""Small line plots, drawn with Pillow: for the pages of the benchmarks."""
+"""Small line plots, drawn with Pillow: for pages, sheets and reports."""
 
 from __future__ import annotations
 
