@@ -18,10 +18,11 @@ from tyro.conf import FlagCreatePairsOff, arg, subcommand
 from dff import __version__
 from dff.commands.eval_options import Eval
 from dff.commands.focus_options import Focus
+from dff.commands.focus_run_options import FocusRun
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
 from dff.commands.simulate_options import Simulate
 
-Command = Predict | Align | Fuse | Focus | Info | Demo | Simulate | Eval
+Command = Predict | Align | Fuse | Focus | FocusRun | Info | Demo | Simulate | Eval
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class _Dff:
         | Annotated[Align, subcommand("align")]
         | Annotated[Fuse, subcommand("fuse")]
         | Annotated[Focus, subcommand("focus")]
+        | Annotated[FocusRun, subcommand("focus-run")]
         | Annotated[Info, subcommand("info")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Simulate, subcommand("simulate")]
@@ -59,7 +61,7 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
-_VERBS = ("predict", "align", "fuse", "focus", "info", "demo", "simulate", "eval")
+_VERBS = ("predict", "align", "fuse", "focus", "focus-run", "info", "demo", "simulate", "eval")
 
 
 def _parse(argv: Sequence[str]) -> Command:
@@ -117,6 +119,10 @@ def _run(command: Command) -> None:
         from dff.commands.focus import focus
 
         focus(command)
+    elif isinstance(command, FocusRun):
+        from dff.commands.focus_run import focus_run
+
+        focus_run(command)
     elif isinstance(command, Info):
         from dff.commands.info import info
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from dff.pipeline import predict
 
 FAR_M, NEAR_M = 3.0, 0.3
 GROSS = 0.1
+POOLED = 4096  # pixels of a stack that stand for it among those of all stacks
 NAN = float("nan")
 
 
@@ -47,6 +49,7 @@ class Score:
             when the least confident pixels are left out, and that of the perfect order, over the mean error.
         valid: share of pixels where the method claims to know.
         mae_valid: mean absolute error there.
+        pool: (2,K) error and confidence of some pixels, evenly taken; of several stacks, of all of them.
     """
 
     mae: float
@@ -57,6 +60,16 @@ class Score:
     ause: float = NAN
     valid: float = NAN
     mae_valid: float = NAN
+    pool: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def pooled_half(self) -> float:
+        """Error of the more confident half of the pixels of all stacks together, over that of all."""
+        if self.pool is None:
+            return NAN
+        error, confidence = self.pool
+        order = np.argsort(-confidence, kind="stable")
+        return float(error[order[: max(1, len(order) // 2)]].mean() / max(error.mean(), 1e-9))
 
 
 def metres(u: np.ndarray) -> np.ndarray:
@@ -68,11 +81,13 @@ def score(found: Found, case: Case) -> Score:
     """Errors of one method on one stack."""
     known = case.valid
     error = np.abs(found.u.astype(np.float64) - case.u)
-    extra: dict[str, float] = {}
+    extra: dict[str, Any] = {}
     if found.confidence is not None:
         curve = sparsification(error, found.confidence, known)
         extra["half"] = float(curve[len(curve) // 2])
         extra["ause"] = ause(error, found.confidence, known)
+        picked = np.linspace(0, known.sum() - 1, min(POOLED, int(known.sum()))).astype(int)
+        extra["pool"] = np.stack((error[known][picked], found.confidence[known][picked]))
     if found.valid is not None:
         claimed = known & found.valid
         extra["valid"] = float(claimed.sum() / known.sum())
@@ -88,8 +103,11 @@ def score(found: Found, case: Case) -> Score:
 
 def mean_score(scores: Sequence[Score]) -> Score:
     """Mean over stacks; what was not measured on a stack is left out."""
-    columns = np.array([astuple(one) for one in scores]).T
-    return Score(*(float(np.nanmean(column)) if np.isfinite(column).any() else NAN for column in columns))
+    names = [one.name for one in fields(Score) if one.name != "pool"]
+    columns = np.array([[getattr(one, name) for name in names] for one in scores]).T
+    pools = [one.pool for one in scores if one.pool is not None]
+    means = [float(np.nanmean(column)) if np.isfinite(column).any() else NAN for column in columns]
+    return replace(Score(*means), pool=np.concatenate(pools, axis=1) if pools else None)
 
 
 def find_depth(case: Case, tuned: Tuned, models: dict[str, Model]) -> dict[str, Found]:

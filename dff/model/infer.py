@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dff.model.interface import STRIDE, DepthModel, Tones
-from dff.model.long_stacks import interleaved, weighted_median, window_share, windows
+from dff.model.long_stacks import interleaved, trust_in_windows, weighted_mean, window_share, windows
 from dff.model.network import focus_coordinate
 from dff.model.tiles import Mosaic, tile_plan
 
@@ -38,7 +38,7 @@ class InferenceConfig:
     """
 
     work_pixels: int = 400_000
-    slices: int = 12
+    slices: int = 10
     tile_bytes: int = 1 << 30
     overlap: int = 128
     tolerance: float = 0.1
@@ -125,9 +125,9 @@ def infer(
     with torch.inference_mode(), _autocast(config.precision, device):
         for done, tile in enumerate(plan, start=1):
             said = [ask(part, tile.box) for part in parts]
-            u, scale = weighted_median(*(np.stack(values) for values in zip(*said, strict=True)))
+            u, scale = weighted_mean(*(np.stack(values) for values in zip(*said, strict=True)))
             if finer:
-                u = _refined(u, finer, places, partial(ask, box=tile.box))
+                u, scale = _refined(u, scale, finer, places, partial(ask, box=tile.box))
             mosaic.add(tile, {"u": u, "scale": scale})
             if progress is not None:
                 progress(done, len(plan))
@@ -137,21 +137,28 @@ def infer(
 
 def _refined(
     u: np.ndarray,
+    scale: np.ndarray,
     finer: list[list[int]],
     positions: np.ndarray,
     ask: Callable[[list[int]], tuple[np.ndarray, np.ndarray]],
-) -> np.ndarray:
-    """Mean of what the windows round a first depth ``u`` say; windows that no pixel needs are left out."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """First depth and its scale (h,w), corrected by the windows round it, as far as pixels need them."""
     ladder = (positions - positions[0]) / (positions[-1] - positions[0])
     index = np.interp(u, ladder, np.arange(len(positions))).astype(np.float32)
-    total, weight = np.zeros_like(u), np.zeros_like(u)
+    total, weight = np.zeros((3, *u.shape), np.float32), np.zeros_like(u)
     for window in finer:
-        share = window_share(index, window, len(positions))
-        if share.any():
-            low, high = np.float32(ladder[window[0]]), np.float32(ladder[window[-1]])
-            total += share * (low + ask(window)[0] * (high - low))
+        low, high = np.float32(ladder[window[0]]), np.float32(ladder[window[-1]])
+        share, reach = window_share(index, window, len(positions)), (high - low) / 2
+        if (share[scale < reach] > 0).any():
+            fine, spread = ask(window)
+            total += share * np.stack(
+                (low + fine * (high - low), spread * (high - low), np.full_like(u, reach))
+            )
             weight += share
-    return total / weight
+    seen = weight > 0
+    fine, spread, reach = total / np.where(seen, weight, 1)
+    trust = np.where(seen, trust_in_windows(scale, spread, np.where(seen, reach, 1)), 0).astype(np.float32)
+    return u + trust * (fine - u), scale + trust * (spread - scale)
 
 
 def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

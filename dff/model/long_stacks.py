@@ -1,9 +1,9 @@
-"""Stacks of more slices than a depth network is at its best with: which slices it sees together.
+"""Stacks of more slices than a depth network was trained on: which slices it sees together.
 
-Two passes. First, interleaved parts: each spans the whole sweep, together they are all slices, and the
-weighted median of what they say is a depth that is right to about a part's step. Then windows of slices that
-follow one another, half over each other: each pixel listens to the windows round its first depth, where the
-step is that of the full stack.
+Interleaved parts first: each spans the whole sweep, together they are all slices, and what they say is
+averaged. Then windows of slices that follow one another, half over each other, whose step is that of the full
+stack: they know better where little is in focus at a time, and worse where the scene leaves their short
+sweep. So a pixel listens to the windows round its first depth as far as that is sure (`trust_in_windows`).
 """
 
 from __future__ import annotations
@@ -43,16 +43,29 @@ def window_share(index: np.ndarray, window: list[int], count: int) -> np.ndarray
     return np.asarray(np.clip(1 - np.abs(off) / np.float32(len(window) / 2), 0, 1), np.float32)
 
 
-def weighted_median(u: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def trust_in_windows(scale: np.ndarray, fine: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """(h,w) weight in [0,1] of what windows say against the first depth.
+
+    That of a mean of independent errors, less the more of the window the first depth's error may fill.
+
+    Args:
+        scale: (h,w) Laplace scale of the first depth [sweeps].
+        fine: (h,w) scale that the windows give [sweeps].
+        reach: (h,w) half the width of the windows [sweeps].
+    """
+    first, second = np.square(np.maximum(scale, np.float32(1e-3))), np.square(fine)
+    return np.asarray(np.clip(1 - scale / reach, 0, 1) * first / (first + second))
+
+
+def weighted_mean(u: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Depth (h,w) and its scale from G depths (G,h,w) with Laplace scales.
 
-    The median weighted by 1 / scale is the likeliest depth, were the errors independent. They are not: its
-    error is taken to be that of a part, and how far the part lies off.
+    Weights are 1 / scale^2, the best of a mean of independent errors. They are not independent: the error
+    is taken to be that of a part, and how far the part lies off.
     """
     if len(u) == 1:
         return u[0], scale[0]
-    order = u.argsort(axis=0)
-    weight = np.take_along_axis(1 / np.maximum(scale, np.float32(1e-6)), order, axis=0).cumsum(axis=0)
-    middle = (weight < 0.5 * weight[-1:]).sum(axis=0, keepdims=True)
-    median = np.take_along_axis(u, np.take_along_axis(order, middle, axis=0), axis=0)
-    return median[0], (scale + np.abs(u - median)).mean(axis=0)
+    weight = 1 / np.square(np.maximum(scale, np.float32(1e-3)))
+    weight /= weight.sum(axis=0)
+    mean = (weight * u).sum(axis=0)
+    return mean, (weight * (scale + np.abs(u - mean))).sum(axis=0)

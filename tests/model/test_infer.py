@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from dff.model.infer import InferenceConfig, bytes_per_pixel, infer, probability_within
-from dff.model.long_stacks import interleaved, weighted_median, window_share, windows
-from dff.model.network import SIZES, DepthNetwork
+from dff.model.infer import InferenceConfig, _refined, bytes_per_pixel, infer, probability_within
+from dff.model.long_stacks import interleaved, trust_in_windows, weighted_mean, window_share, windows
+from dff.model.network import SIZES, DepthNetwork, load_depth_network
 
 CONFIG = InferenceConfig(overlap=64)
 
@@ -147,13 +147,21 @@ def test_windows_cover_every_depth(count: int, length: int) -> None:
         assert index[share > 0].max() <= run[-1] + 0.5
 
 
-def test_weighted_median_ignores_one_part_that_is_off() -> None:
-    u = np.array([0.3, 0.32, 0.9], np.float32)[:, None, None]
-    found, scale = weighted_median(u, np.full((3, 1, 1), 0.05, np.float32))
-    assert found.item() == np.float32(0.32)
-    assert scale.item() > 0.05
-    sure = np.array([0.05, 0.05, 0.001], np.float32)[:, None, None]
-    assert weighted_median(u, sure)[0].item() == np.float32(0.9)
+def test_the_surer_part_has_the_larger_say() -> None:
+    u = np.array([0.3, 0.4], np.float32)[:, None, None]
+    found, scale = weighted_mean(u, np.array([0.1, 0.1], np.float32)[:, None, None])
+    assert found.item() == pytest.approx(0.35)
+    assert scale.item() == pytest.approx(0.15)  # a part's own, and how far it lies off
+    assert weighted_mean(u, np.array([0.1, 0.01], np.float32)[:, None, None])[0].item() > 0.398
+
+
+def test_windows_are_trusted_where_the_first_depth_is_sure_to_lie_in_them() -> None:
+    scale, reach = np.array([0.01, 0.01, 0.05, 0.2]), np.full(4, 0.1)
+    trust = trust_in_windows(scale, np.array([0.001, 0.1, 0.005, 0.001]), reach)
+    assert trust[0] > 0.85
+    assert trust[1] < 0.02  # the windows know less
+    assert 0.4 < trust[2] < 0.5
+    assert trust[3] == 0
 
 
 @pytest.mark.parametrize("n", [2, 3, 12, 13, 30, 100])
@@ -168,27 +176,30 @@ def test_any_number_of_slices(network: DepthNetwork, n: int) -> None:
         assert np.abs(found.u - depth)[:, 8:-8].mean() < 0.2
 
 
-def test_windows_find_what_is_sharp_in_few_slices(network: DepthNetwork) -> None:
-    slices, depth = ramp_stack(30, 64, 128, blur=60)
-    place = np.linspace(0, 1, 30)
+def test_windows_sharpen_what_is_sure() -> None:
+    slices, depth = ramp_stack(30, 64, 128, blur=20)
+    place, network = np.linspace(0, 1, 30), load_depth_network("tiny")
     two_passes = infer(network, slices, place, CONFIG)
-    first = [infer(network, [slices[k] for k in part], place[part], CONFIG) for part in interleaved(30, 12)]
-    rough, _ = weighted_median(np.stack([f.u for f in first]), np.stack([f.scale for f in first]))
+    first = [infer(network, [slices[k] for k in part], place[part], CONFIG) for part in interleaved(30, 10)]
+    rough, _ = weighted_mean(np.stack([f.u for f in first]), np.stack([f.scale for f in first]))
     assert np.abs(two_passes.u - depth).mean() < 0.8 * np.abs(rough - depth).mean()
 
 
-def test_windows_that_no_pixel_needs_are_not_computed(network: DepthNetwork) -> None:
-    rough = np.full((4, 4), 0.1, np.float32)
+def test_windows_that_no_pixel_needs_are_not_computed() -> None:
+    rough, sure = np.full((4, 4), 0.1, np.float32), np.full((4, 4), 0.01, np.float32)
     asked: list[list[int]] = []
 
     def ask(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
         asked.append(part)
         return rough, rough
 
-    from dff.model.infer import _refined
-
-    _refined(rough, windows(40, 12), np.arange(40.0), ask)
+    u, _ = _refined(rough, sure, windows(40, 10), np.arange(40.0), ask)
     assert all(part[0] <= 4 <= part[-1] for part in asked)
+    assert bool((u < rough).all())
+    asked.clear()
+    unsure = _refined(rough, 50 * sure, windows(40, 10), np.arange(40.0), ask)
+    assert not asked
+    np.testing.assert_array_equal(unsure[0], rough)
 
 
 # --- tones, types, precision -----------------------------------------------------------------------------

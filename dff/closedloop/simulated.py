@@ -1,0 +1,182 @@
+"""A simulated scene: every frame is rendered where the lens truly stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dff.autofocus.disparity import zncc_disparity
+from dff.autofocus.regions import Roi
+from dff.closedloop.drive import View, region
+from dff.closedloop.policy import Frame, Track
+from dff.closedloop.scan import Phase
+from dff.simulator.camera_model import CameraModel
+from dff.simulator.capture import SimulationConfig, capture, scene_range
+from dff.simulator.motion import motion_matrices
+from dff.simulator.procedural import random_scenes
+from dff.simulator.psf import disparity_per_coc_px
+from dff.simulator.sensor import Sensor, SensorDraw
+from dff.simulator.sweep import Sweep
+from dff.stack import to_luma
+
+_KEPT = 4000  # views of one scene
+_STILL = 1e-9  # rounding errors of a picture that does not move
+_SURE = 64.0  # confidence of phase where contrast is full
+
+
+@dataclass(frozen=True)
+class _Drawn(Sensor):
+    """A sensor whose settings were drawn for the whole sweep; a frame takes those of its place in it."""
+
+    settings: SensorDraw | None = None
+
+    def draw(
+        self, generator: torch.Generator, batch: int, n_slices: int, ramp: Tensor | None = None
+    ) -> SensorDraw:
+        assert self.settings is not None
+        return self.settings
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment(Sweep):
+    """A sweep of one slice, which has no first and last."""
+
+    @property
+    def ramp(self) -> np.ndarray:
+        return np.zeros_like(self.focus)
+
+
+class SimulatedScene:
+    """A random scene before a camera that can be focused anywhere. The same arguments give the same pictures.
+
+    Args:
+        config: what is drawn, and the camera; its motor's errors are left to `dff.closedloop.lens`.
+        seed: of everything random.
+        positions: number of lens positions over the camera's sweep.
+        roi: the region; None: the middle.
+
+    Attributes:
+        truth: median dioptre of the region.
+        share: of the region that is within the depth of field of ``truth``; little where it has two depths.
+        lens: of the camera, for these pixels.
+    """
+
+    def __init__(
+        self,
+        config: SimulationConfig,
+        seed: int = 0,
+        *,
+        positions: int = 49,
+        roi: Roi | None = None,
+    ) -> None:
+        if positions < 2:
+            raise ValueError(f"{positions} lens positions; give 2 or more")
+        camera = config.taken_with()
+        camera = (
+            replace(camera, motor=None)
+            if isinstance(camera, CameraModel)
+            else replace(camera, focus_error_steps=0.0)
+        )
+        random = np.random.default_rng([seed, 0])
+        generator = torch.Generator().manual_seed(seed)
+        crop = config.crop()
+        self._sweep = sweep = camera.sweep(1, crop, random, positions)
+        self._size, self._seed = crop.size, seed
+        margin = sweep.margin(crop.size)
+        far, near = (
+            torch.from_numpy(end).to(torch.float32) for end in scene_range(sweep, config.beyond, random)
+        )
+        height, width = (side + 2 * margin for side in crop.size)
+        self._layers = random_scenes(config.scene, 1, height, width, far, near, generator)
+        ramp = torch.from_numpy(sweep.ramp)
+        self._settings = sweep.sensor.draw(generator, 1, positions, ramp)
+        self.track = Track(sweep.focus[0])
+        self._roi = region(roi, *crop.size)
+        self._views: dict[tuple[int, int, bool], View] = {}
+        lens = sweep.lenses[0]
+        assert lens is not None
+        self.lens = lens
+        depth = self._batch(float(self.track.positions[0]), 0, False)[1]
+        depth = self._roi.crop(depth)
+        self.truth = float(np.median(depth))
+        far_end, near_end = self.lens.depth_of_field(self.truth)
+        self.depth_of_field: float | None = (near_end - far_end) / 2
+        self.share = float((np.abs(depth - self.truth) <= self.depth_of_field).mean())
+
+    def view(self, position: float, shot: int, halves: bool) -> View:
+        """The region with the lens at ``position`` [dioptre]; kept, so that asking again costs nothing."""
+        key = round(position / self.track.span * 1e6), shot, halves
+        if key not in self._views:
+            if len(self._views) >= _KEPT:
+                self._views.clear()
+            self._views[key] = self._batch(position, shot, halves)[0]
+        return self._views[key]
+
+    def phase(self) -> Phase:
+        """What tells the signed defocus [dioptre] of frames with halves, and a confidence from contrast."""
+        sweep = self._sweep
+        step = float(disparity_per_coc_px(sweep.psf) * np.median(sweep.coc_px_per_dioptre))
+
+        def told(frame: Frame) -> tuple[float, float]:
+            if frame.halves is None:
+                raise ValueError("the phase loop needs frames with the halves of a dual-pixel sensor")
+            left, right = frame.halves
+            reach = min(12, (left.shape[-1] - 3) // 2)
+            disparity = float(zncc_disparity(left, right, reach))
+            contrast = float(left.std() / max(left.mean(), 1e-3))
+            return disparity / step, _SURE * min(1.0, 4 * contrast)
+
+        return told
+
+    def _batch(self, position: float, shot: int, dual_pixel: bool) -> tuple[View, np.ndarray]:
+        index = self.track.index(position)
+        sweep, at = self._sweep, np.arange(len(self.track))
+        coefficients = np.array([[[np.interp(index, at, one) for one in sweep.coefficients[0].T]]])
+        matrices = motion_matrices(coefficients, sweep.frame, sweep.origin)
+        matrices = np.where(np.abs(matrices - np.eye(2, 3)) < _STILL, np.eye(2, 3), matrices)
+        here = np.array([[position]])
+        base = {one.name: getattr(sweep.sensor, one.name) for one in fields(Sensor)}
+        # the gain belongs to where the lens stands, which may be past the ends of the sweep
+        gain = np.asarray(self.lens.coc_px(here + 1, here))
+        moment = _Moment(
+            **{one.name: getattr(sweep, one.name) for one in fields(Sweep)}
+            | {
+                "focus": here,
+                "true_focus": here,
+                "coc_px_per_dioptre": gain,
+                "coefficients": coefficients,
+                "matrices": matrices,
+                "sensor": _Drawn(**base, settings=self._at(index)),
+            }
+        )
+        noise = np.random.SeedSequence([self._seed, round(position / self.track.span * 1e6), shot])
+        generator = torch.Generator().manual_seed(int(noise.generate_state(1, np.uint64)[0] >> np.uint64(2)))
+        batch = capture(self._layers, moment, self._size, 0, generator, dual_pixel=dual_pixel)
+        scale = batch.images.shape[-1] / batch.dioptre.shape[-1]  # raw green has half the size
+        inside = Roi(*(round(scale * side) for side in vars(self._roi).values()))
+        luma = [inside.crop(to_luma(_picture(one))) for one in (batch.images, *(batch.halves or ()))]
+        halves = (luma[1], luma[2]) if len(luma) > 1 else None
+        return View(luma[0], halves), batch.dioptre[0].numpy()
+
+    def _at(self, index: float) -> SensorDraw:
+        """The sensor's settings at one place of the sweep; mains light flickers as at the nearest slice."""
+        low = int(index)
+        high, share = min(low + 1, self.track.last), index - low
+        return replace(
+            self._settings,
+            **{
+                name: (1 - share) * values[:, low : low + 1] + share * values[:, high : high + 1]
+                for name in ("exposure", "corner_loss", "contrast")
+                for values in [getattr(self._settings, name)]
+            },
+            flicker_phase=self._settings.flicker_phase[:, [round(index)]],
+        )
+
+
+def _picture(images: Tensor) -> np.ndarray:
+    """(1,1,C,H,W) -> (H,W,3) or (H,W)."""
+    picture = images[0, 0].permute(1, 2, 0).contiguous().numpy()
+    return np.asarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
