@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -106,8 +106,11 @@ def mean_score(scores: Sequence[Score]) -> Score:
     names = [one.name for one in fields(Score) if one.name != "pool"]
     columns = np.array([[getattr(one, name) for name in names] for one in scores]).T
     pools = [one.pool for one in scores if one.pool is not None]
-    means = [float(np.nanmean(column)) if np.isfinite(column).any() else NAN for column in columns]
-    return replace(Score(*means), pool=np.concatenate(pools, axis=1) if pools else None)
+    means: dict[str, Any] = {
+        name: float(np.nanmean(column)) if np.isfinite(column).any() else NAN
+        for name, column in zip(names, columns, strict=True)
+    }
+    return Score(**means, pool=np.concatenate(pools, axis=1) if pools else None)
 
 
 def find_depth(case: Case, tuned: Tuned, models: dict[str, Model]) -> dict[str, Found]:
