@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dff.eval.inputs import Seeds
+from dff.models import DEFAULT
 from dff.pipeline import predict
 from dff.stack import DepthMap, FocalStack
 
 NAME = "depth"
-SML, SML_PARABOLA, SML_BEST, OURS = "SML argmax", "SML + parabola", "SML argmax, best sigma here", "ours"
+SML, SML_PARABOLA, SML_BEST = "SML argmax", "SML + parabola", "SML argmax, best sigma here"
+OURS = {"ours (classical)": "classical", f"ours ({DEFAULT})": DEFAULT}
+"""Rows of ours and their models."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,6 @@ class Protocol:
             raise ValueError("seeds: some are also in sml.tuning; tune the rival on other stacks")
 
 
-def our_depth(stack: FocalStack) -> DepthMap:
-    """Ours, on a stack that is aligned."""
-    return predict(stack, model="classical", align="none", aif=False).depth
+def our_depths(stack: FocalStack) -> dict[str, DepthMap]:
+    """Ours, on a stack that is aligned, by row."""
+    return {row: predict(stack, model=model, align="none", aif=False).depth for row, model in OURS.items()}

@@ -90,7 +90,8 @@ def test_end_to_end(tmp_path, write_slices, half_sharp, capsys):
     assert main(["depth", "--data", str(tmp_path / "data"), *common]) == 0
     rendered, simulated = json.loads(capsys.readouterr().out)["tables"]
     errors = {row["method"]: row["MAE"] for row in rendered["rows"]}
-    assert list(errors) == ["SML argmax", "SML + parabola", "SML argmax, best sigma here", "ours"]
+    rivals = ["SML argmax", "SML + parabola", "SML argmax, best sigma here"]
+    assert list(errors) == [*rivals, "ours (classical)", "ours (tiny)"]
     assert errors["SML argmax"] < 0.5
     assert errors["SML argmax, best sigma here"] <= errors["SML argmax"]
     assert "truth at (x 12, y " in rendered["note"]
