@@ -42,7 +42,7 @@ class InferenceConfig:
     tile_bytes: int = 1 << 30
     overlap: int = 128
     tolerance: float = 0.1
-    valid_confidence: float = 0.5
+    valid_confidence: float = 0.7
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
