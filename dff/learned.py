@@ -43,9 +43,9 @@ class LearnedModel:
     ) -> DepthMap:
         """Depth map of the reference slice, full size, from a far-first stack and its alignment.
 
-        Confidence is the probability that the error is at most ``inference.tolerance`` of the sweep, by the
-        Laplace scale that the network gives. A pixel is valid where that is at least
-        ``inference.valid_confidence``, and where the slice focused there and its neighbours show it.
+        Confidence is the probability that the error is at most ``inference.tolerance`` of the sweep, or
+        ``tolerance_steps`` of a step, by the Laplace scale that the network gives. A pixel is valid where it
+        is at least ``inference.valid_confidence``, and where the slice focused there and its neighbours show it.
 
         Raises:
             ValueError: the network's answer is not finite.
@@ -66,7 +66,8 @@ class LearnedModel:
         def index_of(share: np.ndarray) -> np.ndarray:
             return np.interp(positions[0] + share * span, positions, np.arange(len(stack)))
 
-        confidence = probability_within(config.tolerance, found.scale)
+        tolerance = max(config.tolerance, config.tolerance_steps / (len(stack) - 1))
+        confidence = probability_within(tolerance, found.scale)
         confidence[~_seen_in_focus(index_of(found.u), shown)] = 0
         keep("network_confidence", confidence)
         valid = (confidence >= config.valid_confidence).astype(np.float32)

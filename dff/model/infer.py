@@ -32,7 +32,8 @@ class InferenceConfig:
         slices: most slices at a time; longer stacks are solved in parts (`dff.model.long_stacks`).
         tile_bytes: working memory that a tile may take; more pixels are solved in overlapping tiles.
         overlap: of tiles [px], a multiple of 32.
-        tolerance: error, as a share of the sweep, that still counts as right: confidence is its probability.
+        tolerance, tolerance_steps: error that still counts as right, as a share of the sweep and of the mean
+            step from slice to slice; the larger holds. Confidence is its probability.
         valid_confidence: confidence below which a pixel is "unknown".
         precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA only.
     """
@@ -42,6 +43,7 @@ class InferenceConfig:
     tile_bytes: int = 1 << 30
     overlap: int = 128
     tolerance: float = 0.1
+    tolerance_steps: float = 0.4
     valid_confidence: float = 0.7
     precision: Precision = "auto"
 
