@@ -45,7 +45,8 @@ class LearnedModel:
 
         Confidence is the probability that the error is at most ``inference.tolerance`` of the sweep, or
         ``tolerance_steps`` of a step, by the Laplace scale that the network gives. A pixel is valid where it
-        is at least ``inference.valid_confidence``, and where the slice focused there and its neighbours show it.
+        is at least ``inference.valid_confidence``, and where the slice focused there and its neighbours show
+        the pixel.
 
         Raises:
             ValueError: the network's answer is not finite.
