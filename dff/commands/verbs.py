@@ -80,7 +80,6 @@ def fuse(options: Fuse) -> None:
         outputs.check_picture("out", options.out)
         outputs.check_folder("aligned", options.aligned)
         outputs.check_report("report", options.report)
-        check_model(options.model)
         model = load_model(options.model)
         aligner = _aligner(options)
 

@@ -105,20 +105,8 @@ def doubt_metadata(relative_fov: Tensor, config: MotionSourceConfig, generator: 
     return torch.where(known < config.fov_known_share, 1 + trust * (relative_fov - 1), 1.0)
 
 
-class MovingSource(PooledSource):
+class MovingSource(PooledSource[AlignmentTrainConfig]):
     """Batches for training: other slices, another reference and other metadata each time one is used."""
-
-    def __init__(
-        self,
-        config: AlignmentTrainConfig,
-        seed: int,
-        *,
-        rank: int = 0,
-        photos: PhotoPack | None = None,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
-        self.config, self.photos = config, photos
 
     def make(self, seed: int) -> Batch:
         return moving_batch(self.config.source, seed, self.photos, self.device)

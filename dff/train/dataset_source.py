@@ -145,7 +145,7 @@ def _joined(parts: Sequence[Batch], device: torch.device) -> Batch:
     return {name: torch.cat([part[name] for part in parts]).to(device) for name in parts[0]}
 
 
-class DatasetSource(PooledSource):
+class DatasetSource(PooledSource[DatasetTrainConfig]):
     """Windows of stacks that are drawn at random, with replacement; threads read ahead of the step."""
 
     def __init__(
@@ -157,8 +157,8 @@ class DatasetSource(PooledSource):
         rank: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
-        self.config, self.samples = config, samples
+        super().__init__(config, seed, rank=rank, device=device)
+        self.samples = samples
         readers = config.source.readers
         self._readers = ThreadPoolExecutor(readers, "dff-read") if readers else None
         self._begun: dict[int, list[Future[Batch]]] = {}

@@ -63,20 +63,8 @@ def shown_in_focus(batch: Batch) -> Tensor:
     return (both[0] & both[1]).view_as(target)
 
 
-class JointSource(PooledSource):
+class JointSource(PooledSource[JointTrainConfig]):
     """Batches for training: other slices, another reference and other metadata each time one is used."""
-
-    def __init__(
-        self,
-        config: JointTrainConfig,
-        seed: int,
-        *,
-        rank: int = 0,
-        photos: PhotoPack | None = None,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
-        self.config, self.photos = config, photos
 
     def make(self, seed: int) -> Batch:
         return joint_batch(self.config.source, seed, self.photos, self.device)

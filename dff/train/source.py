@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from dff.simulator.photos import PhotoPack
 from dff.simulator.scene_pack import ScenePack
 from dff.simulator.simulated import SimulatedBatch
 from dff.train.augment import Batch, align, alignment_errors, augment
-from dff.train.config import SourceConfig, TrainConfig
+from dff.train.config import AugmentConfig, SourceConfig, TrainConfig
 
 Source = Callable[[int], Batch]
 
@@ -109,27 +109,40 @@ class Pooled(Protocol):
     def pool(self) -> int: ...
 
 
-class PooledSource(ABC):
+class PooledRun(Protocol):
+    """What a source asks of a recipe."""
+
+    @property
+    def source(self) -> Pooled: ...
+
+    @property
+    def augment(self) -> AugmentConfig: ...
+
+
+Run = TypeVar("Run", bound=PooledRun)
+
+
+class PooledSource(ABC, Generic[Run]):
     """Batches for training, made on the fly, each used a few times under different augmentation.
 
     A step draws one of the ``pool`` newest batches; a new one appears every ``reuse`` steps. What is not at
     hand, as after a resume, is made again from its seed.
 
     Args:
-        settings: reuse and pool.
-        slices: fewest and most slices of a step.
+        config: the recipe.
+        photos: to paint simulated surfaces with.
     """
 
     def __init__(
         self,
-        settings: Pooled,
-        slices: tuple[int, int],
+        config: Run,
         seed: int,
         *,
         rank: int = 0,
+        photos: PhotoPack | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.settings, self.slices, self.seed, self.rank = settings, slices, seed, rank
+        self.config, self.seed, self.rank, self.photos = config, seed, rank, photos
         self.device = torch.device(device)
         self._kept: OrderedDict[int, Batch] = OrderedDict()
 
@@ -149,26 +162,27 @@ class PooledSource(ABC):
 
     def _index_of(self, step: int) -> int:
         """The batch that a step draws."""
-        newest = step // self.settings.reuse
+        settings = self.config.source
+        newest = step // settings.reuse
         pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
-        return newest - int(pick.integers(min(self.settings.pool, newest + 1)))
+        return newest - int(pick.integers(min(settings.pool, newest + 1)))
 
     def _made(self, index: int) -> Batch:
         if index not in self._kept:
             self._kept[index] = self.make(self._seed_of(index))
         self._kept.move_to_end(index)
-        while len(self._kept) > self.settings.pool:
+        while len(self._kept) > self.config.source.pool:
             self._kept.popitem(last=False)
         return self._kept[index]
 
     def __call__(self, step: int) -> Batch:
-        slices = self.slices
+        slices = self.config.augment.slices
         # all processes take stacks of one length, or the longest would keep the others waiting
         n = int(np.random.default_rng([self.seed, _SLICES, step]).integers(slices[0], slices[1] + 1))
         return self.change(self._made(self._index_of(step)), n, self._generator(_AUGMENT, self.rank, step))
 
 
-class SimulatedSource(PooledSource):
+class SimulatedSource(PooledSource[TrainConfig]):
     """Aligned stacks with true depth, of procedural scenes, and in some batches of rendered ones."""
 
     def __init__(
@@ -181,8 +195,8 @@ class SimulatedSource(PooledSource):
         scenes: ScenePack | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(config.source, config.augment.slices, seed, rank=rank, device=device)
-        self.config, self.photos, self.scenes = config, photos, scenes
+        super().__init__(config, seed, rank=rank, photos=photos, device=device)
+        self.scenes = scenes
         if config.source.rendered_share > 0 and scenes is None:
             raise ValueError(
                 "source.rendered_share is above 0, but there are no rendered scenes: give --scenes"
