@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import torch
 
 from dff.eval.inputs import Say
-from dff.eval.network_cost import one_thread
 from dff.eval.report import Cell, Report, Table
 from dff.formats.safe_write import atomic_path
 from dff.model.network import build_depth_network
 from dff.recipes import load_recipe
 from dff.simulator.photos import PhotoPack
+from dff.simulator.workers import one_torch_thread
 from dff.train import checkpoint
 from dff.train.augment import Batch
 from dff.train.config import TrainConfig
@@ -217,7 +217,7 @@ def run(
     configs = [variant_config(protocol, variant) for variant in chosen]
     stacks: dict[float, list[Batch]] = {}
     found: list[dict[str, float]] = []
-    with one_thread():
+    with one_torch_thread():
         for number, (variant, config) in enumerate(zip(chosen, configs, strict=True), start=1):
             place = f"{NAME}: {number}/{len(chosen)} {variant.name}"
             folder, key = work / _folder_name(variant.name), identity(config, protocol, photos)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -20,6 +18,7 @@ from dff.eval.meter import measure
 from dff.eval.report import Cell, Report, Table, Target
 from dff.model.interface import DepthModel
 from dff.model.network import NAMED, build_depth_network
+from dff.simulator.workers import one_torch_thread
 
 NAME = "network-cost"
 
@@ -70,17 +69,6 @@ class Protocol:
             raise ValueError(f"repeats {self.repeats}; give at least 1")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on a single CPU thread for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def untrained(name: str) -> DepthModel:
     """A named network, in evaluation mode."""
     torch.manual_seed(0)
@@ -101,7 +89,7 @@ def times(stack: Stack, repeats: int) -> dict[str, list[float]]:
     """CPU seconds of every network of a stack, in turns; a first, untimed turn wakes the libraries."""
     networks = {name: untrained(name) for name in stack.networks}
     found: dict[str, list[float]] = {name: [] for name in networks}
-    with one_thread():
+    with one_torch_thread():
         for turn in range(repeats + 1):
             for name, network in networks.items():
                 if turn:
@@ -162,7 +150,7 @@ def main() -> int:
     """Run the network named by the arguments on one stack: NAME SLICES HEIGHT WIDTH."""
     name, *numbers = sys.argv[1:]
     slices, height, width = map(int, numbers)
-    with one_thread():
+    with one_torch_thread():
         run_once(untrained(name), slices, height, width)
     return 0
 

@@ -24,6 +24,7 @@ from dff.simulator.procedural import random_scenes
 from dff.simulator.render import render_stack
 from dff.simulator.rgbd import rgbd_layers
 from dff.simulator.scene_config import SceneConfig
+from dff.simulator.workers import one_torch_thread
 
 NAME = "simulator-speed"
 FAR, NEAR = 0.3, 3.0  # dioptres
@@ -274,12 +275,8 @@ def cuda_part(protocol: Protocol, say: Say) -> tuple[Table, list[Target]]:
 
 def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say: Say = print) -> Report:
     """Time the CPU, the workers, and a GPU where there is one; ``limit`` scenes, and stacks per worker."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         parts = [cpu_part(protocol, limit, say), workers_part(protocol, limit, say)]
-    finally:
-        torch.set_num_threads(threads)
     if torch.cuda.is_available():
         parts.append(cuda_part(protocol, say))
     tables, targets = [table for table, _ in parts], [target for _, some in parts for target in some]

@@ -6,8 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ from dff.simulator.simulated import Simulated
 from dff.simulator.sources import SceneSource
 from dff.simulator.stack_files import SCHEMA, write_simulated
 from dff.simulator.sweep import Sweep
-from dff.simulator.workers import work_off
+from dff.simulator.workers import one_torch_thread, work_off
 from dff.stack import Progress
 
 MAX_SIDE_PX = 8192
@@ -118,7 +117,7 @@ class Dataset:
 
         With procedural scenes it is `capture.simulate` of its seed.
         """
-        with _one_thread():
+        with one_torch_thread():
             return self._stack(torch.Generator(self.device).manual_seed(self.stack_seed(index)))
 
     def _stack(self, generator: torch.Generator) -> Simulated:
@@ -267,14 +266,3 @@ def _sweep_up(run: Run) -> None:
         begun = re.fullmatch(r"\.(\d{6,})-[0-9a-f]{8}", path.name)
         if begun and int(begun.group(1)) in run.todo:
             shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums come out alike on any number of cores, and workers do not get in each other's way."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -9,12 +9,25 @@ import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+import torch
+
 Work = Callable[[int], None]
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Sums come out alike on any number of cores, and workers do not get in each other's way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def work_off(work: Work, items: Sequence[int], workers: int) -> Generator[int, None, None]:
