@@ -15,6 +15,7 @@ from dff import fusion
 from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
+from dff.fusion import DEFAULT_METHOD, FusionMethod, check_method
 from dff.models import DEFAULT, Model, load_model
 from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
 
@@ -27,26 +28,28 @@ Poor = Literal["keep", "drop"]
 
 
 @dataclass(eq=False)
-class Prediction:
-    """What a focal stack says.
+class Fused:
+    """The all-in-focus picture of a focal stack.
 
     Args:
-        depth: depth of every pixel of the reference slice.
+        depth: depth of every pixel of the reference slice, where the picture was made by it, or None.
         aif: all-in-focus picture in the reference frame, (H,W) or (H,W,3) in the slices' dtype, or None.
         alignment: where the slices lie; also of those that were dropped.
         stack: the far-first stack that ``alignment`` speaks of.
         used: indices of the slices that depth and picture were made of.
         seconds: wall-clock time of each stage.
-        model: name of the model.
+        model: name of the model that found depth, or None.
+        fusion: the method that made the picture.
     """
 
-    depth: DepthMap
+    depth: DepthMap | None
     aif: np.ndarray | None
     alignment: Alignment
     stack: FocalStack
     used: list[int]
     seconds: dict[str, float]
-    model: str
+    model: str | None
+    fusion: FusionMethod = DEFAULT_METHOD
 
     def report(self) -> dict[str, Any]:
         """JSON-able account: slices, units, reference, times."""
@@ -55,20 +58,29 @@ class Prediction:
             row["position"] = float(position)
             if k not in self.used:
                 row["flag"] = "dropped"
-        known = self.depth.valid
+        depth = self.depth
         return {
-            "model": self.model,
+            **({} if self.model is None else {"model": self.model}),
+            **({} if self.aif is None else {"fusion": self.fusion}),
             "size": [self.stack.width, self.stack.height],
             "unit": self.stack.unit,
             "unit_words": UNIT_WORDS[self.stack.unit],
             "positions_from": self.stack.origin,
             "reference": self.stack.names[self.alignment.reference],
             "alignment": self.alignment.method,
-            "known_share": round(float(known.mean()), 4),
-            **({"inference": self.depth.info} if self.depth.info else {}),
+            **({} if depth is None else {"known_share": round(float(depth.valid.mean()), 4)}),
+            **({"inference": depth.info} if depth is not None and depth.info else {}),
             "slices": rows,
             "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
         }
+
+
+@dataclass(eq=False)
+class Prediction(Fused):
+    """What a focal stack says: `Fused`, and its depth is always there."""
+
+    depth: DepthMap
+    model: str
 
 
 @contextmanager
@@ -204,20 +216,48 @@ def predict(
 def fuse(
     stack: FocalStack,
     *,
+    method: FusionMethod = DEFAULT_METHOD,
     model: str | Model = DEFAULT,
     align: AlignMethod = "auto",
     aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
     poor: Poor = "drop",
     progress: Progress | None = None,
-) -> Prediction:
-    """`predict` for the all-in-focus picture; the depth it rests on comes along."""
-    return predict(
-        stack,
-        model=model,
-        align=align,
-        aligner=aligner,
-        reference=reference,
-        poor=poor,
-        progress=progress,
-    )
+) -> Fused:
+    """The all-in-focus picture of a stack.
+
+    Args:
+        stack: 2 or more slices, any order, any size.
+        method: "depth": as `predict` does it, and the depth it rests on comes along; "guided": guided-filter
+            decision fusion; "pyramid": Laplacian pyramid. The last two find no depth and use no ``model``.
+        model, align, aligner, reference, poor, progress: as for `predict`.
+
+    Raises:
+        ValueError: as `predict`, or an unknown method.
+    """
+    check_method(method)
+    if method == "depth":
+        return predict(
+            stack,
+            model=model,
+            align=align,
+            aligner=aligner,
+            reference=reference,
+            poor=poor,
+            progress=progress,
+        )
+    if poor not in ("keep", "drop"):
+        raise ValueError(f"poor {poor!r}; choose keep or drop")
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "align"):
+        ordered, alignment = _align(
+            stack, method=align, aligner=aligner, reference=reference, progress=progress
+        )
+    used = _usable(ordered, alignment, poor)
+    part, part_alignment = ordered, alignment
+    if len(used) < len(ordered):
+        part, part_alignment = ordered.subset(used), alignment.subset(used)
+    join = fusion.fuse_guided if method == "guided" else fusion.fuse_pyramid
+    with _timed(seconds, "fuse"):
+        picture = join(part, part_alignment, progress=progress)
+    return Fused(None, picture, alignment, ordered, used, seconds, None, method)

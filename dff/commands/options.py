@@ -130,8 +130,10 @@ class FuseTo:
     """alignment, times and all that was assumed, as .json"""
     poor: Literal["drop", "keep"] = "drop"
     """what becomes of slices that do not fit their neighbours"""
+    method: Literal["depth", "guided", "pyramid"] = "depth"
+    """depth: by the depth that --model finds; guided: guided-filter decisions; pyramid: Laplacian pyramid"""
     model: ModelName = "tiny"
-    """what finds the depth that the picture is made by: tiny (learned), classical, or a file of either"""
+    """of --method depth, what finds depth: tiny (learned), classical, or a file of either"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from dff.commands.outputs import Outputs, json_text
 from dff.commands.source import open_stack, stack_files, stack_name
 from dff.commands.terminal import Terminal
 from dff.models import Model, check_model, is_learned, load_model
-from dff.pipeline import Prediction, uses_network
+from dff.pipeline import Fused, Prediction, uses_network
 from dff.pipeline import align as run_align
 from dff.pipeline import fuse as run_fuse
 from dff.pipeline import predict as run_predict
@@ -80,7 +80,8 @@ def fuse(options: Fuse) -> None:
         outputs.check_picture("out", options.out)
         outputs.check_folder("aligned", options.aligned)
         outputs.check_report("report", options.report)
-        model = load_model(options.model)
+        check_model(options.model)
+        model = load_model(options.model) if options.method == "depth" else options.model
         aligner = _aligner(options)
 
         clock = _Clock()
@@ -88,6 +89,7 @@ def fuse(options: Fuse) -> None:
         clock.lap("read")
         result = run_fuse(
             stack,
+            method=options.method,
             model=model,
             align=options.align,
             aligner=aligner,
@@ -230,7 +232,7 @@ def _full(
 
 def _finish(
     command: str,
-    result: Prediction,
+    result: Fused,
     clock: _Clock,
     outputs: Outputs,
     terminal: Terminal,
@@ -241,7 +243,7 @@ def _finish(
     report = {**result.report(), "seconds": seconds}
     report = _full(command, report, result.stack, outputs, terminal)
     outputs.report("report", report)
-    depth = telling.about_depth(result.depth) if command == "predict" else []
+    depth = telling.about_depth(result.depth) if result.depth is not None and command == "predict" else []
     terminal.say(
         telling.about_stack(result.stack),
         *telling.about_alignment(result.alignment, report["slices"]),

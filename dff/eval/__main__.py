@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from dff.eval.dataset_speed_options import LoaderSpeed
 from dff.eval.options import Options, RealStacks, say
 from dff.eval.options_alignment import AlignmentReal, AlignmentSimulated, EndToEnd
+from dff.eval.wild_options import Wild
 
 if TYPE_CHECKING:
     from dff.eval.report import Report
@@ -26,6 +28,27 @@ class AllInFocus(RealStacks):
         from dff.eval import all_in_focus
 
         return self.run_on_data(all_in_focus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fusion(Options):
+    """Methods of fusion side by side on real and simulated stacks.
+
+    Args:
+        data: Folder of the real stacks; else the environment variable DFF_DATA.
+        simulated_only: Leave out the real stacks, which need --data.
+    """
+
+    data: Path | None = None
+    simulated_only: bool = False
+
+    def run(self) -> Report:
+        from dff.eval import fusion as benchmark
+        from dff.eval.inputs import data_folder
+
+        folder = None if self.simulated_only else data_folder(self.data)
+        typed = ["--simulated-only"] if self.simulated_only else []
+        return self.run_module(benchmark, folder, typed=typed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,8 +241,11 @@ Benchmark = (
     | Annotated[AlignmentSimulated, tyro.conf.subcommand("alignment-simulated")]
     | Annotated[EndToEnd, tyro.conf.subcommand("end-to-end")]
     | Annotated[AllInFocus, tyro.conf.subcommand("all-in-focus")]
+    | Annotated[Fusion, tyro.conf.subcommand("fusion")]
     | Annotated[Depth, tyro.conf.subcommand("depth")]
     | Annotated[DepthModels, tyro.conf.subcommand("depth-models")]
+    | Annotated[Wild, tyro.conf.subcommand("wild")]
+    | Annotated[LoaderSpeed, tyro.conf.subcommand("loader-speed")]
     | Annotated[Cost, tyro.conf.subcommand("cost")]
     | Annotated[NetworkCost, tyro.conf.subcommand("network-cost")]
     | Annotated[Ablation, tyro.conf.subcommand("ablation")]
