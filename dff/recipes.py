@@ -12,7 +12,15 @@ import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
-KINDS = ("train", "eval", "simulator/cameras", "simulator/scenes", "eval/datasets", "weights")
+KINDS = (
+    "train",
+    "eval",
+    "simulator/cameras",
+    "simulator/scenes",
+    "simulator/defocus",
+    "eval/datasets",
+    "weights",
+)
 """What there are recipes for: the folder of the checkout that holds them."""
 
 _PACKAGE = Path(__file__).parent
