@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_LEVEL = 1e-4  # a tenth of a level of 10 bits: black stays black
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -74,6 +76,16 @@ def halves_added(frames: Tensor) -> Tensor:
     if frames.shape[-3] != 2:
         raise ValueError(f"frames with {frames.shape[-3]} channels; the halves are two")
     return frames.sum(dim=-3, keepdim=True)
+
+
+def metered(frames: Tensor) -> Tensor:
+    """Light (...,C,H,W) -> root of its ratio to the mean of each frame, less 1.
+
+    Exposure does not matter any more, and shot noise is alike in the dark and in the light. Both halves are
+    divided by one mean, so that they stay comparable; black frames become -1.
+    """
+    mean = frames.mean(dim=(-3, -2, -1), keepdim=True)
+    return (frames.clamp_min(0) / (mean + _LEVEL)).sqrt() - 1
 
 
 def _check(frames: Tensor, index: Tensor) -> None:

@@ -8,10 +8,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from dff.autofocus.inputs import Problem, frames_at, position_input, slot_input
+from dff.autofocus.inputs import Problem, frames_at, metered, position_input, slot_input
 from dff.autofocus.mobilenet import MobileNetV2
 
 Layout = Literal["l2a", "afpe"]
+Light = Literal["raw", "metered"]
 
 WIDTHS: dict[Layout, float] = {"l2a": 4.0, "afpe": 1.0}
 
@@ -27,9 +28,11 @@ class AutofocusConfig:
         width: multiplier of the channels; None: the paper's, 4 for l2a and 1 for afpe.
         steps: 2 for the second network of a two-step pair, which sees the first one's window and its own.
         dropout: before the last layer.
+        light: "raw": the numbers of the sensor, as the papers have it; "metered": made independent of the
+            exposure, with noise alike in the dark and in the light (`dff.autofocus.inputs.metered`).
 
     Raises:
-        ValueError: unknown layout or problem, steps other than 1 and 2, or 2 of a whole stack.
+        ValueError: unknown layout, light or problem, steps other than 1 and 2, or 2 of a whole stack.
     """
 
     layout: Layout = "afpe"
@@ -38,20 +41,28 @@ class AutofocusConfig:
     width: float | None = None
     steps: int = 1
     dropout: float = 0.2
+    light: Light = "raw"
 
     def __post_init__(self) -> None:
+        if self.light not in get_args(Light):
+            raise ValueError(f"light {self.light!r}; choose from {', '.join(get_args(Light))}")
         if self.layout not in get_args(Layout):
             raise ValueError(f"layout {self.layout!r}; choose from {', '.join(get_args(Layout))}")
         if self.steps not in (1, 2):
             raise ValueError(f"steps {self.steps}; choose 1 or 2")
-        problem = Problem(self.problem, self.count)
+        problem = self.seen
         if self.steps == 2 and problem.frames == self.count:
             raise ValueError(f"problem {self.problem}: who has seen the whole stack needs no second step")
 
     @property
+    def seen(self) -> Problem:
+        """What is seen in each step."""
+        return Problem(self.problem, self.count)
+
+    @property
     def inputs(self) -> int:
         """Channels of the first convolution."""
-        problem = Problem(self.problem, self.count)
+        problem = self.seen
         if self.layout == "l2a":
             return problem.channels * self.count
         return (problem.channels + 1) * problem.frames * self.steps + 2
@@ -67,7 +78,7 @@ class AutofocusNet(nn.Module):
     def __init__(self, config: AutofocusConfig | None = None) -> None:
         super().__init__()
         self.config = config or AutofocusConfig()
-        self.problem = Problem(self.config.problem, self.config.count)
+        self.problem = self.config.seen
         width = WIDTHS[self.config.layout] if self.config.width is None else self.config.width
         self.backbone = MobileNetV2(self.config.inputs, self.config.count, width, self.config.dropout)
 
@@ -86,6 +97,8 @@ class AutofocusNet(nn.Module):
                 f"channels, got {frames.shape[1]} of {frames.shape[2]}"
             )
         count = self.config.count
+        if self.config.light == "metered":
+            frames = metered(frames)
         if self.config.layout == "l2a":
             shown = slot_input(frames, index, count)
         else:
