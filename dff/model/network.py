@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -95,6 +95,18 @@ def focus_coordinate(positions: Tensor) -> Tensor:
     return ((wide - far) / (near - far)).float()
 
 
+class Explained(NamedTuple):
+    """What `DepthNetwork` found on the way to depth, for heads that share it; of the padded picture.
+
+    Args:
+        output: depth, as `DepthNetwork.forward` gives it.
+        maps: three of (B*N,C,h,w), features of the compared slices at 1/8, 1/4 and 1/2.
+    """
+
+    output: DepthOutput
+    maps: list[Tensor]
+
+
 class DepthNetwork(DepthModel):
     """Depth of an aligned focal stack of any number of slices and any size.
 
@@ -131,6 +143,10 @@ class DepthNetwork(DepthModel):
 
     def forward(self, images: Tensor, u: Tensor, tones: Tones | None = None) -> DepthOutput:
         """See `DepthModel.forward`."""
+        return self.explain(images, u, tones).output
+
+    def explain(self, images: Tensor, u: Tensor, tones: Tones | None = None) -> Explained:
+        """Depth and what it was made of; arguments as for `DepthModel.forward`."""
         check_inputs(images, u)
         height, width = images.shape[-2:]
         images = padded(images)
@@ -139,13 +155,15 @@ class DepthNetwork(DepthModel):
         colours = F.pixel_unshuffle(_normalised(images, tones).flatten(0, 1), 2)  # B*N,12,H/2,W/2
         volumes = self._features(colours, hints, u, n)
         shallow = volumes[0]
-        scales, sharp = self._decode(volumes, hints, u, n)
+        scales, maps = self._decode(volumes, hints, u, n)
+        sharp = maps[-1]
         share, mean, variance = expectation(scales[-1].logits, u)
         seen = [pooled_over_slices(x.to(sharp.dtype), share) for x in (sharp, shallow, colours)]
         fine, log_scale = self.completion(torch.cat(seen, dim=1), mean, variance)
         if not self.training:
             fine = fine.clamp(0, 1)
-        return DepthOutput(fine[:, :height, :width], log_scale[:, :height, :width], scales)
+        output = DepthOutput(fine[:, :height, :width], log_scale[:, :height, :width], scales)
+        return Explained(output, maps)
 
     def _features(self, colours: Tensor, hints: Tensor | None, u: Tensor, n: int) -> list[Tensor]:
         """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32."""
@@ -161,16 +179,18 @@ class DepthNetwork(DepthModel):
 
     def _decode(
         self, volumes: list[Tensor], hints: Tensor | None, u: Tensor, n: int
-    ) -> tuple[list[Scale], Tensor]:
-        """Distributions at 1/8, 1/4, 1/2, and the features (B*N,C,h,w) of the last."""
+    ) -> tuple[list[Scale], list[Tensor]]:
+        """Distributions at 1/8, 1/4, 1/2, and the features (B*N,C,h,w) that they come from."""
         x = volumes.pop()
         for _ in self.deep:
             x = volumes.pop() + _upsample(x)
         scales: list[Scale] = []
+        maps: list[Tensor] = []
         for level, (decode, score) in enumerate(zip(self.decode, self.score, strict=True)):
             if level:
                 x = volumes.pop() + _upsample(self.narrow[level - 1](x))
             x = decode(x, n)
+            maps.append(x)
             logits = score(x)[:, 0].unflatten(0, (-1, n)).float()
             if hints is not None and self.prior_gain is not None:
                 said = F.avg_pool2d(hints[:, :, 0], 4 >> level) if level < 2 else hints[:, :, 0]
@@ -178,7 +198,7 @@ class DepthNetwork(DepthModel):
             if scales:
                 logits = logits + _upsample(scales[-1].logits)
             scales.append(Scale(logits, expectation(logits, u)[1]))
-        return scales, x
+        return scales, maps
 
 
 def depth_config(settings: dict[str, Any]) -> DepthConfig:

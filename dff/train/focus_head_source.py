@@ -1,0 +1,251 @@
+"""Stacks for the autofocus head: simulated, aligned, seen in part, and with regions drawn on them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dff.model.focus_head import FocusNetwork
+from dff.model.focus_head_encode import Encoded, Seen
+from dff.simulator.capture import simulate_batch
+from dff.simulator.photos import PhotoPack
+from dff.simulator.simulated import SimulatedBatch
+from dff.simulator.textures import to_display
+from dff.train.augment import Batch, align, alignment_errors, recolour
+from dff.train.focus_head_config import FocusHeadSourceConfig, FocusHeadTrainConfig, StackKind
+from dff.train.source import PooledSource, validation_seed
+
+_TRUTH = ("true_focus", "dioptre", "valid", "blur_px")
+_ENCODED = tuple(one.name for one in fields(Encoded) if one.name != "size")
+
+
+def consecutive(count: int, frames: int, starts: Tensor) -> Tensor:
+    """(...) starts -> (...,frames) slices that follow one another; at the near end the last ones."""
+    first = starts.clamp_max(count - frames)
+    return first[..., None] + torch.arange(frames, device=starts.device)
+
+
+def seen_sets(
+    config: FocusHeadSourceConfig, count: int, batch: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Sets (B,F,n) of slices seen, by name: F starts of every number of frames, and the whole stack."""
+
+    def order() -> Tensor:
+        return torch.rand(batch, config.starts, count, generator=generator, device=generator.device)
+
+    sets = {}
+    for frames in config.frames:
+        if frames < count:
+            starts = order()[:, 0].argsort(dim=1)[:, : config.starts]
+            sets[f"{frames}"] = consecutive(count, frames, starts)
+    for n in config.scattered:
+        if n < count:
+            sets[f"{n} scattered"] = order().argsort(dim=2)[..., :n].sort(dim=2).values
+    if config.whole or not sets:
+        sets["all"] = torch.arange(count, device=generator.device).expand(batch, 1, count)
+    return sets
+
+
+def random_regions(
+    config: FocusHeadSourceConfig, size: tuple[int, int], batch: int, generator: torch.Generator
+) -> Tensor:
+    """(B,R,4) whole px, as (x0, y0, x1, y1); some reach out of the picture, none lies outside."""
+    height, width = size
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(batch, config.regions, *shape, generator=generator, device=generator.device)
+
+    low, high = (float(np.log(side)) for side in config.region_px)
+    room = torch.tensor([width, height], device=generator.device)
+    side = (low + (high - low) * (rand(1) + 0.3 * (rand(2) - 0.5)).clamp(0, 1)).exp()
+    side = torch.minimum(side.round(), room).clamp_min(2)
+    out = (rand(1) < config.outside_share) * 0.5 * side
+    corner = (-out + rand(2) * (room - side + 2 * out)).round()
+    return torch.cat((corner, corner + side), dim=-1)
+
+
+def true_index(dioptre: Tensor, valid: Tensor, regions: Tensor, focus: Tensor) -> Tensor:
+    """(B,R) slice nearest, in dioptres, to the median depth of each region (Herrmann et al. 2020).
+
+    Args:
+        dioptre: (B,H,W) true depth.
+        valid: (B,H,W) where it is known; a region that knows none takes all.
+        regions: (B,R,4) whole px.
+        focus: (B,K) where the lens truly stood: a slice that is sharp is in focus, whatever the motor says.
+    """
+    height, width = dioptre.shape[-2:]
+    index = torch.empty(regions.shape[:2], dtype=torch.long, device=dioptre.device)
+    for b, row in enumerate(regions.long().tolist()):
+        for r, (x0, y0, x1, y1) in enumerate(row):
+            part = ..., slice(max(y0, 0), min(y1, height)), slice(max(x0, 0), min(x1, width))
+            depth, known = dioptre[b][part], valid[b][part]
+            median = (depth[known] if bool(known.any()) else depth).median()
+            index[b, r] = (focus[b] - median).abs().argmin()
+    return index
+
+
+def as_pictures(made: SimulatedBatch) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    """Display values (B,N,3,H,W), and (B,N,C,H,W) of the halves; linear green becomes grey."""
+    linear = made.images.shape[2] == 1
+
+    def display(x: Tensor) -> Tensor:
+        return to_display(x) if linear else x
+
+    images = display(made.images).expand(-1, -1, 3, -1, -1)
+    return images, None if made.halves is None else (display(made.halves[0]), display(made.halves[1]))
+
+
+def sweep_blur_px(made: SimulatedBatch) -> Tensor:
+    """(B,) blur diameter [px] of one end of the sweep focused at the other."""
+    gain = torch.from_numpy(made.sweep.coc_px_per_dioptre).to(made.focus).mean(dim=1)
+    return gain * (made.focus[:, -1] - made.focus[:, 0])
+
+
+def focus_stacks(
+    kind: StackKind, config: FocusHeadTrainConfig, seed: int, photos: PhotoPack | None, device: torch.device
+) -> Batch:
+    """Aligned stacks: what is seen, "ladder", "true_focus" (B,N), "dioptre", "valid" (B,H,W), "blur_px" (B,)."""
+    source = config.source
+    count = int(np.random.default_rng(seed).choice(kind.slices)) or None
+    generator = torch.Generator(device).manual_seed(seed)
+    made = simulate_batch(kind.simulation, generator, source.batch, photos=photos, n_slices=count)
+    images, halves = as_pictures(made)
+    batch, n = images.shape[:2]
+    errors = alignment_errors(batch, n, kind.simulation.size, source.misalignment_px, generator)
+    matrices = torch.from_numpy(made.sweep.matrices).to(device)
+    aligned = recolour(align(images, matrices, errors, made.reference), config.augment, generator)
+    far, near = made.focus[:, :1], made.focus[:, -1:]
+    stacks = {
+        "images": aligned,
+        "ladder": (made.focus - far) / (near - far),
+        "true_focus": torch.from_numpy(made.sweep.true_focus).to(made.focus),
+        "dioptre": made.dioptre,
+        "valid": made.valid,
+        "blur_px": sweep_blur_px(made),
+    }
+    if halves is not None:
+        left, right = (align(half, matrices, errors, made.reference) for half in halves)
+        stacks |= {"left": left, "right": right}
+    return stacks
+
+
+def seen_of(stacks: Batch, chosen: Tensor) -> Seen:
+    """What is seen of stacks through sets (B,F,n) of slices: B x F small stacks of n slices."""
+    batch, sets = chosen.shape[:2]
+    rows = torch.arange(batch, device=chosen.device)[:, None, None]
+
+    def pick(name: str) -> Tensor:
+        return stacks[name][rows, chosen].flatten(0, 1)
+
+    ladder = stacks["ladder"][:, None].expand(-1, sets, -1).flatten(0, 1)
+    halves = (pick("left"), pick("right")) if "left" in stacks else None
+    return Seen(pick("images"), pick("ladder"), ladder, halves)
+
+
+class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
+    """Batches of one number of slices seen: maps of the frozen backbone, or pictures where it is trained.
+
+    Every batch holds stacks (B), sets of slices of each (F), regions (R), the true index (B,R), and how much
+    of the training is done.
+    """
+
+    def __init__(
+        self,
+        config: FocusHeadTrainConfig,
+        seed: int,
+        network: FocusNetwork,
+        *,
+        rank: int = 0,
+        photos: PhotoPack | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(config, seed, rank=rank, photos=photos, device=device)
+        self.network = network
+
+    def make(self, seed: int) -> Batch:
+        weights = np.array([kind.weight for kind in self.config.source.kinds])
+        random = np.random.default_rng(seed)
+        kind = self.config.source.kinds[int(random.choice(len(weights), p=weights / weights.sum()))]
+        stacks = focus_stacks(kind, self.config, seed, self.photos, self.device)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        batch, count = stacks["ladder"].shape
+        sets = seen_sets(self.config.source, count, batch, generator)
+        if self.config.joint:
+            return stacks | {f"{name}/chosen": chosen for name, chosen in sets.items()}
+        kept = {name: stacks[name] for name in _TRUTH}
+        for name, chosen in sets.items():
+            with torch.inference_mode():
+                encoded = self.network.encode(seen_of(stacks, chosen))
+            kept |= {f"{name}/{part}": getattr(encoded, part).clone() for part in _ENCODED}
+        return kept
+
+    def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
+        del n  # slices seen are chosen with the stacks
+        names = sets_of(batch)
+        pick = int(torch.randint(len(names), (), generator=generator, device=generator.device))
+        return draw(self.config.source, batch, names[pick], generator)
+
+    def __call__(self, step: int) -> Batch:
+        progress = torch.tensor(min(1.0, step / self.config.steps))
+        return super().__call__(step) | {"progress": progress}
+
+
+def sets_of(batch: Batch) -> list[str]:
+    """Names of the sets of slices seen in a batch."""
+    return sorted({key.split("/")[0] for key in batch if "/" in key})
+
+
+def draw(config: FocusHeadSourceConfig, batch: Batch, name: str, generator: torch.Generator) -> Batch:
+    """Set ``name`` of slices seen, with regions and their truth; lens and halves are hidden at random."""
+    size = (int(batch["dioptre"].shape[-2]), int(batch["dioptre"].shape[-1]))
+    count = len(batch["dioptre"])
+    regions = random_regions(config, size, count, generator)
+    chance = torch.rand(count + 1, generator=generator, device=generator.device)
+    known = chance[:count] < config.blur_known_share
+    drawn = {
+        "regions": regions,
+        "index": true_index(batch["dioptre"], batch["valid"], regions, batch["true_focus"]),
+        "blur_px": torch.where(known, batch["blur_px"], torch.nan),
+        "height": torch.tensor(size[0]),
+        "width": torch.tensor(size[1]),
+    }
+    hide = bool(chance[count] >= config.phase_share)
+    if f"{name}/chosen" in batch:
+        seen = seen_of(batch, batch[f"{name}/chosen"])
+        drawn |= {"images": seen.images, "places": seen.places, "ladder": seen.ladder}
+        if seen.halves is not None and not hide:
+            drawn |= {"left": seen.halves[0], "right": seen.halves[1]}
+        return drawn
+    drawn |= {part: batch[f"{name}/{part}"] for part in _ENCODED}
+    if hide:
+        drawn["has_phase"] = torch.zeros_like(drawn["has_phase"])
+    return drawn
+
+
+def as_seen(batch: Batch) -> Seen | Encoded:
+    """What a batch shows to `FocusNetwork.forward`."""
+    if "images" not in batch:
+        size = int(batch["height"]), int(batch["width"])
+        return Encoded(**{name: batch[name] for name in _ENCODED}, size=size)
+    halves = (batch["left"], batch["right"]) if "left" in batch else None
+    return Seen(batch["images"], batch["places"], batch["ladder"], halves)
+
+
+def held_out_batches(
+    config: FocusHeadTrainConfig,
+    network: FocusNetwork,
+    seed: int,
+    photos: PhotoPack | None,
+    device: torch.device,
+) -> list[Batch]:
+    """Held-out stacks, each through every set of slices seen, as `FocusHeadSource` makes them."""
+    source = FocusHeadSource(config, seed, network, photos=photos, device=device)
+    found = []
+    for index in range(config.validation.batches):
+        made = source.make(validation_seed(seed, index))
+        generator = torch.Generator(device).manual_seed(validation_seed(seed, index))
+        found += [draw(config.source, made, name, generator) for name in sets_of(made)]
+    return found
