@@ -26,6 +26,9 @@ from dff.train.config import AugmentConfig, SourceConfig, TrainConfig
 
 Source = Callable[[int], Batch]
 
+HELD_OUT_SEEDS = 1 << 20
+"""Simulated stacks of seeds below this are for benchmarks: training and validation never draw one."""
+
 _HELD_OUT_EVERY = 5  # photographs
 _SAME_LOOK = 0.98  # correlation from which two pictures count as versions of one
 # streams of random numbers, apart from each other
@@ -33,8 +36,10 @@ _STACKS, _PICK, _AUGMENT, _SLICES, _VALIDATION, _RENDERED = range(6)
 
 
 def stream_seed(*words: int) -> int:
-    """A seed of 63 bits from several numbers; nearby numbers give unrelated seeds."""
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+    """A seed of 63 bits from several numbers, never below `HELD_OUT_SEEDS`; nearby numbers give unrelated
+    seeds."""
+    seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+    return seed if seed >= HELD_OUT_SEEDS else seed + HELD_OUT_SEEDS
 
 
 def simulated_batch(

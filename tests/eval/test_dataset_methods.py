@@ -200,7 +200,7 @@ def test_names_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
     check_methods(["sml", "tiny", "classical"])
     for names, message in (
         ([], "names no model"),
-        (["tiney"], "no such model.*or a rival: sml, sml-guided"),
+        (["tiney"], "no such model.*or a rival: sml, sml-parabola, sml-guided"),
         (["sml", "sml"], "two are called sml"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from dff.data.sample import DepthSample
-from dff.eval.baselines import sml
-from dff.eval.baselines.directional import directional_volume
-from dff.eval.baselines.variational import variational_share
-from dff.eval.depth_models_rivals import SML_GUIDED, SML_TV, Setting, Tuned, edge_weights, peaks
+from dff.eval.baselines.rivals import FINDERS, RIVALS, Settings
 from dff.models import Model, check_model, is_learned, load_model
 from dff.pipeline import predict
-from dff.stack import FocalStack
 from dff.weights import find_weights, sha256
 
 TORCHSCRIPT_SUFFIXES = (".pt", ".ts", ".torchscript")
@@ -64,61 +58,24 @@ def hashed(*parts: object) -> str:
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
-def from_share(share: np.ndarray, stack: FocalStack, sample: DepthSample) -> np.ndarray:
-    """(H,W) focus coordinate, 0 to 1 even in the stack's positions -> depth in the unit of the sample."""
-    positions = stack.positions
-    ladder = (positions - positions[0]) / (positions[-1] - positions[0])
-    return sample.from_index(np.interp(share, ladder, np.arange(len(stack))))
-
-
 # --- rivals without learning -----------------------------------------------------------------------------
-
-
-def _sml(stack: FocalStack, sample: DepthSample, sigma_px: float) -> np.ndarray:
-    return sample.from_index(sml.largest_index(sml.summed(sml.laplacian_volume(stack), sigma_px)))
-
-
-def _smoothed(stack: FocalStack, sample: DepthSample, kind: str, setting: Setting) -> np.ndarray:
-    return from_share(Tuned({kind: setting}, {}).depth(stack)[kind], stack, sample)
-
-
-def _directional(stack: FocalStack, sample: DepthSample) -> np.ndarray:
-    return sample.from_index(sml.largest_index(directional_volume(stack)))
-
-
-def _variational(stack: FocalStack, sample: DepthSample, sigma_px: float, edge: float) -> np.ndarray:
-    laplacian = sml.laplacian_volume(stack)
-    guide = peaks(stack, laplacian, sigma_px).guide
-    ladder = stack.positions - stack.positions[0]
-    share = variational_share(sml.summed(laplacian, sigma_px), ladder / ladder[-1], edge_weights(guide, edge))
-    return from_share(share, stack, sample)
-
-
-_GUIDED = Setting(1, 2.5, {"radius_px": 8, "eps": 1e-3})
-_TV = Setting(1, 2.5, {"fidelity": 0.4, "edge": 10.0})
-RIVALS: Mapping[str, Callable[[FocalStack, DepthSample], np.ndarray]] = {
-    "sml": partial(_sml, sigma_px=2.5),
-    "sml-guided": partial(_smoothed, kind=SML_GUIDED, setting=_GUIDED),
-    "sml-tv": partial(_smoothed, kind=SML_TV, setting=_TV),
-    "ddl": _directional,
-    "variational": partial(_variational, sigma_px=2.5, edge=3.0),
-}
-"""By name; settings are fixed, chosen by hand on a few simulated stacks: no data set tunes them."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """One of `RIVALS`."""
+    """One of `RIVALS`, with its usual settings or others."""
 
     name: str
+    settings: Settings
     parameters: int | None = 0
 
     @property
     def fingerprint(self) -> str:
-        return hashed("rival", self.name)
+        return hashed("rival", self.name, dict(self.settings))
 
     def estimate(self, sample: DepthSample) -> Estimate:
-        return Estimate(RIVALS[self.name](sample.stack(), sample))
+        index, confidence = FINDERS[self.name](sample.stack(), **self.settings)
+        return Estimate(sample.from_index(index), confidence)
 
 
 # --- models of this package ------------------------------------------------------------------------------
@@ -188,7 +145,7 @@ def load_method(name: str, device: str = "auto") -> Method:
     """
     check_methods([name])
     if name in RIVALS:
-        return Rival(name)
+        return Rival(name, RIVALS[name])
     if _is_file_of_others(name):
         from dff.eval.baselines.external import OnnxMethod, TorchScriptMethod
 
