@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +20,6 @@ from dff.weights import load_network
 
 ESTIMATOR, DISCRIMINATOR = "step_estimator", "step_discriminator"
 PATCH = 512
-Activation = Literal["relu", "abs-log"]
-_FLOOR = 0.02  # of a response, under its logarithm
-
-
-def responses(x: Tensor, layer: int, activation: Activation) -> Tensor:
-    """What comes after a convolution: rectified, or a size that contrast shifts instead of scaling.
-
-    "abs-log": absolute value after the first and the last layer, its logarithm after the second.
-    """
-    if activation == "relu":
-        return F.relu(x)
-    return (x.abs() + _FLOOR).log() if layer == 1 else x.abs()
 
 
 def in_blocks(x: Tensor, convolution: nn.Module) -> Tensor:
@@ -56,7 +44,6 @@ class StepConfig:
     Args:
         channels: of the three convolutions: 8x8 px in steps of 8, then twice 4x4 in steps of 4.
         hidden: of the fully connected layers before the last, which has one output.
-        activation: after the convolutions.
         camera: of the defocus table it was trained on.
         positions: of that camera; the output is a share of them.
         px_per_position: growth of the blur radius there.
@@ -64,7 +51,6 @@ class StepConfig:
 
     channels: tuple[int, int, int] = (4, 8, 8)
     hidden: tuple[int, ...] = (1024, 512, 10)
-    activation: Activation = "relu"
     camera: str = ""
     positions: float = 1050.0
     px_per_position: float = 0.19
@@ -95,10 +81,10 @@ class StepEstimator(nn.Module):
         Raises:
             ValueError: patches of another size.
         """
-        _check_patches(patches)
-        x = responses(in_blocks(patches, self.convolutions[0]), 0, self.config.activation)
-        for layer, convolution in enumerate(self.convolutions[1:], 1):
-            x = responses(convolution(x), layer, self.config.activation)
+        check_patches(patches)
+        x = F.relu(in_blocks(patches, self.convolutions[0]))
+        for convolution in self.convolutions[1:]:
+            x = F.relu(convolution(x))
         x = x.flatten(1)
         for linear in self.linears[:-1]:
             x = F.leaky_relu(linear(x), 0.1)
@@ -116,7 +102,6 @@ class DiscriminatorConfig:
     Args:
         channels: of the two convolutions, 8x8 in steps of 8 each.
         hidden: of the fully connected layer before the last.
-        activation: after the convolutions.
         dropout: share of hidden values dropped in training.
         camera: of the defocus table it was trained on.
         focused: positions either way that it was trained to accept.
@@ -124,7 +109,6 @@ class DiscriminatorConfig:
 
     channels: tuple[int, int] = (1, 1)
     hidden: int = 10
-    activation: Activation = "relu"
     dropout: float = 0.5
     camera: str = ""
     focused: float = 10.0
@@ -156,9 +140,9 @@ class FocusDiscriminator(nn.Module):
         Raises:
             ValueError: patches of another size.
         """
-        _check_patches(patches)
-        x = responses(in_blocks(patches, self.convolutions[0]), 0, self.config.activation)
-        x = responses(self.convolutions[1](x), 1, self.config.activation)
+        check_patches(patches)
+        x = F.relu(in_blocks(patches, self.convolutions[0]))
+        x = F.relu(self.convolutions[1](x))
         x = F.relu(self.hidden(x.flatten(1)))
         if keep is not None and self.config.dropout:
             x = x * (keep >= self.config.dropout) / (1 - self.config.dropout)
@@ -166,7 +150,8 @@ class FocusDiscriminator(nn.Module):
         return logits
 
 
-def _check_patches(patches: Tensor) -> None:
+def check_patches(patches: Tensor) -> None:
+    """Refuse what is not (B,1,512,512) with a ValueError."""
     if patches.ndim != 4 or tuple(patches.shape[1:]) != (1, PATCH, PATCH):
         raise ValueError(f"patches {tuple(patches.shape)}: must be (B,1,{PATCH},{PATCH}), grey")
 

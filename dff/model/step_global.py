@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dff.model.step import PATCH, StepEstimator, in_blocks, responses
+from dff.model.step import PATCH, StepEstimator, in_blocks
 
 _HOPS = (8, 32, 128)  # px from one output of each convolution of the patch network to the next
 _BAND_VALUES = 1 << 24  # of the first connected layer at a time, 64 MB
@@ -65,7 +65,7 @@ class GlobalStepEstimator(nn.Module):
 
     def _features(self, x: Tensor) -> Tensor:
         """What the three convolutions say, ``spacing[2]`` px apart."""
-        activation, before = self.estimator.config.activation, 1
+        before = 1
         for layer, (convolution, after) in enumerate(
             zip(self.estimator.convolutions, self.spacing, strict=True)
         ):
@@ -75,7 +75,7 @@ class GlobalStepEstimator(nn.Module):
             else:
                 dilation = (1, *_HOPS)[layer] // before
                 x = F.conv2d(x, convolution.weight, convolution.bias, after // before, 0, dilation)
-            x, before = responses(x, layer, activation), after
+            x, before = F.relu(x), after
         return x
 
     def _connected(self, x: Tensor, rows: int, columns: int) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dff.model.step import DiscriminatorConfig, StepConfig
+from dff.model.step_spectrum import SpectrumConfig
 from dff.train.config import RunConfig
 
 
@@ -24,6 +25,7 @@ class StepSourceConfig:
         near: see above.
         shot, read: variance of noise per unit of light, and of noise in the dark (light is 1 at white), each
             drawn log-uniformly: the light level.
+        variants: noises and gains of each patch whose spectra are kept; other networks draw them anew each time.
         blank: deviation of display values of the sharp patch below which another is drawn.
     """
 
@@ -37,11 +39,12 @@ class StepSourceConfig:
     near: float = 60.0
     shot: tuple[float, float] = (1e-5, 3e-3)
     read: tuple[float, float] = (1e-8, 2e-5)
+    variants: int = 4
     blank: float = 0.03
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.reuse, self.pool) < 1:
-            raise ValueError("StepSourceConfig: batch, reuse and pool must be 1 or more")
+        if min(self.batch, self.reuse, self.pool, self.variants) < 1:
+            raise ValueError("StepSourceConfig: batch, reuse, pool and variants must be 1 or more")
         for name in ("zoom", "shot", "read"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -87,3 +90,12 @@ class DiscriminatorTrainConfig(StepRunConfig):
 
     task: Literal["step_discriminator"] = "step_discriminator"
     network: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+
+@dataclass(frozen=True)
+class SpectrumTrainConfig(StepRunConfig):
+    """One training run of the network that reads spectra."""
+
+    task: Literal["step_spectrum"] = "step_spectrum"
+    network: SpectrumConfig = field(default_factory=SpectrumConfig)
+    loss: StepLossConfig = field(default_factory=lambda: StepLossConfig("relative"))

@@ -13,12 +13,13 @@ from torch import Tensor
 from dff.calibration.degrade import blur, cut, margin_px
 from dff.calibration.table import DefocusTable
 from dff.model.step import PATCH
+from dff.model.step_spectrum import spectrum
 from dff.recipes import load_recipe
 from dff.simulator.draws import Draws
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
 from dff.train.source import PooledSource, validation_seed
-from dff.train.step_config import StepRunConfig
+from dff.train.step_config import SpectrumTrainConfig, StepRunConfig
 
 _LEVELS = ((8.0, 1), (24.0, 2), (80.0, 4), (math.inf, 8))  # blur below so many px, on so coarse a grid
 _NOISE = 1 << 22  # values of noise at hand, of which patches take random parts
@@ -145,6 +146,29 @@ class StepSource(PooledSource[StepRunConfig]):
         return {"images": seen, "distance": batch["distance"], "keep": draws.uniform((count, _HIDDEN))}
 
 
+class SpectrumSource(StepSource):
+    """Batches "spectra" (B,bands) and "distance" (B,): a patch costs much to make and little to keep."""
+
+    config: SpectrumTrainConfig
+
+    def make(self, seed: int) -> Batch:
+        patches = super().make(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        bands = self.config.network.bands
+        seen = [super(SpectrumSource, self).change(patches, 1, generator) for _ in range(self._variants)]
+        return {
+            "spectra": torch.cat([spectrum(one["images"], bands) for one in seen]),
+            "distance": torch.cat([one["distance"] for one in seen]),
+        }
+
+    @property
+    def _variants(self) -> int:
+        return self.config.source.variants
+
+    def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
+        return batch
+
+
 def noise_curves(
     gain: Tensor, gamma: Tensor, shot: Tensor, read: Tensor, camera_gamma: float
 ) -> tuple[Tensor, Tensor]:
@@ -166,7 +190,8 @@ def held_out_patches(
     config: StepRunConfig, seed: int, photos: PhotoPack | None, device: torch.device
 ) -> list[Batch]:
     """Held-out patches with noise, made once."""
-    source = StepSource(config, seed, photos=photos, device=device)
+    kind = SpectrumSource if isinstance(config, SpectrumTrainConfig) else StepSource
+    source = kind(config, seed, photos=photos, device=device)  # type: ignore[arg-type]
     found = []
     for index in range(config.validation.batches):
         of_batch = validation_seed(seed, index)

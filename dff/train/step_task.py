@@ -14,11 +14,18 @@ from torch import Tensor, nn
 from dff.formats.pictures import write_picture
 from dff.formats.plot import COLOURS, INK, Line, Plot, draw
 from dff.model.step import FocusDiscriminator, StepEstimator
+from dff.model.step_spectrum import SpectrumSteps
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
 from dff.train.source import Source
-from dff.train.step_config import DiscriminatorTrainConfig, EstimatorTrainConfig, StepRunConfig
-from dff.train.step_source import StepSource, held_out_patches
+from dff.train.step_config import (
+    DiscriminatorTrainConfig,
+    EstimatorTrainConfig,
+    SpectrumTrainConfig,
+    StepLossConfig,
+    StepRunConfig,
+)
+from dff.train.step_source import SpectrumSource, StepSource, held_out_patches
 from dff.train.task import Precision
 
 _BINS = 12  # of the distance, on the sheet
@@ -57,28 +64,16 @@ class EstimatorTask(_StepTask):
     def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
         with precision():
             distance = model(batch["images"])
-        error = distance - batch["distance"]
-        if self.config.loss.kind == "mse":
-            total = (error / self.config.network.positions).square().mean()
-        else:
-            total = (error.abs() / (batch["distance"] + self.config.loss.floor)).mean()
-        return {"total": total, "positions": error.detach().abs().mean()}
+        total = _distance_loss(distance, batch["distance"], self.config.loss, self.config.network.positions)
+        return {"total": total, "positions": (distance.detach() - batch["distance"]).abs().mean()}
 
     def validate(
         self, network: nn.Module, batches: Sequence[Batch], precision: Precision, sheet: Path
     ) -> dict[str, float]:
         """Mean error [positions] of all and of those within ``near``, bias there, relative error."""
-        found = _answers(network, batches, precision)
-        truth = torch.cat([batch["distance"] for batch in batches])
-        error = (found - truth).abs()
-        near = truth < self.run.source.near
+        found, truth = _answers(network, batches, precision), _distances(batches)
         _sheet(sheet, truth, found, "estimate over true distance", self.config.network.positions)
-        return {
-            "mae": float(error.mean()),
-            "mae_near": float(error[near].mean()),
-            "bias_near": float((found - truth)[near].mean()),
-            "median_relative": float((error / (truth + 1)).median()),
-        }
+        return _distance_scores(found, truth, self.run.source.near)
 
 
 class DiscriminatorTask(_StepTask):
@@ -88,7 +83,7 @@ class DiscriminatorTask(_StepTask):
     """
 
     parts = ("total", "wrong")
-    scores = ("missed", "false_alarm", "threshold")
+    scores = ("missed", "false_alarm")
 
     def __init__(self, config: DiscriminatorTrainConfig) -> None:
         super().__init__(config)
@@ -101,33 +96,99 @@ class DiscriminatorTask(_StepTask):
         return {"step_discriminator": network}
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
-        focused = self.config.network.focused
         with precision():
             logits = model(batch["images"], batch["keep"][:, : self.config.network.hidden])
-        label = (batch["distance"] <= focused).float()
-        between = (batch["distance"] > focused) & (batch["distance"] < 2 * focused)
-        weight = torch.where(between, 0.25, 1.0)
-        total = (F.binary_cross_entropy_with_logits(logits, label, reduction="none") * weight).mean()
-        wrong = ((logits.detach() > 0) != label.bool()).float().mean()
-        return {"total": total, "wrong": wrong}
+        return _focus_loss(logits, batch["distance"], self.config.network.focused)
 
     def validate(
         self, network: nn.Module, batches: Sequence[Batch], precision: Precision, sheet: Path
     ) -> dict[str, float]:
-        """Shares: in focus but missed, beyond twice ``focused`` but passed; and up to where half pass."""
-        logits = _answers(network, batches, precision)
-        truth = torch.cat([batch["distance"] for batch in batches])
-        focused = self.config.network.focused
-        passed = logits > 0
+        """Shares: in focus but missed, and beyond twice ``focused`` but passed."""
+        logits, truth = _answers(network, batches, precision), _distances(batches)
         _sheet(sheet, truth, logits.sigmoid() * 100, "chance of focus [%] over distance", 100.0, 100.0)
-        order = truth.argsort()
-        upto = passed[order].float().cumsum(0) / torch.arange(1, len(truth) + 1)
-        half = truth[order][upto >= 0.5]
+        return _focus_scores(logits, truth, self.config.network.focused)
+
+
+class SpectrumTask(_StepTask):
+    """Both, from spectra."""
+
+    parts = ("total", "distance", "focus", "positions", "wrong")
+    scores = (*EstimatorTask.scores, *DiscriminatorTask.scores)
+
+    def __init__(self, config: SpectrumTrainConfig) -> None:
+        super().__init__(config)
+        self.config = config
+
+    def network(self) -> SpectrumSteps:
+        return SpectrumSteps(self.config.network)
+
+    def trained(self, network: nn.Module) -> dict[str, nn.Module]:
+        return {"step_spectrum": network}
+
+    def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
+        return SpectrumSource(self.config, seed, rank=rank, photos=photos, device=device)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
+        with precision():
+            distance, logits = model(batch["spectra"])
+        truth, made = batch["distance"], self.config.network
+        far = _distance_loss(distance, truth, self.config.loss, made.positions)
+        focus = _focus_loss(logits, truth, made.focused)
         return {
-            "missed": float((~passed)[truth <= focused].float().mean()),
-            "false_alarm": float(passed[truth > 2 * focused].float().mean()),
-            "threshold": float(half.max()) if len(half) else 0.0,
+            "total": far + focus["total"],
+            "distance": far.detach(),
+            "focus": focus["total"].detach(),
+            "positions": (distance.detach() - truth).abs().mean(),
+            "wrong": focus["wrong"],
         }
+
+    def validate(
+        self, network: nn.Module, batches: Sequence[Batch], precision: Precision, sheet: Path
+    ) -> dict[str, float]:
+        """Scores of both."""
+        with torch.inference_mode(), precision():
+            told = [network(batch["spectra"]) for batch in batches]
+        found, logits = (torch.cat([one[k] for one in told]) for k in (0, 1))
+        truth = _distances(batches)
+        _sheet(sheet, truth, found, "estimate over true distance", self.config.network.positions)
+        scores = _distance_scores(found, truth, self.run.source.near)
+        return scores | _focus_scores(logits, truth, self.config.network.focused)
+
+
+def _distances(batches: Sequence[Batch]) -> Tensor:
+    return torch.cat([batch["distance"] for batch in batches])
+
+
+def _distance_loss(found: Tensor, truth: Tensor, settings: StepLossConfig, positions: float) -> Tensor:
+    error = found - truth
+    if settings.kind == "mse":
+        return (error / positions).square().mean()
+    return (error.abs() / (truth + settings.floor)).mean()
+
+
+def _distance_scores(found: Tensor, truth: Tensor, near_by: float) -> dict[str, float]:
+    error, near = (found - truth).abs(), truth < near_by
+    return {
+        "mae": float(error.mean()),
+        "mae_near": float(error[near].mean()),
+        "bias_near": float((found - truth)[near].mean()),
+        "median_relative": float((error / (truth + 1)).median()),
+    }
+
+
+def _focus_loss(logits: Tensor, distance: Tensor, focused: float) -> dict[str, Tensor]:
+    label = (distance <= focused).float()
+    weight = torch.where((distance > focused) & (distance < 2 * focused), 0.25, 1.0)
+    total = (F.binary_cross_entropy_with_logits(logits, label, reduction="none") * weight).mean()
+    return {"total": total, "wrong": ((logits.detach() > 0) != label.bool()).float().mean()}
+
+
+def _focus_scores(logits: Tensor, truth: Tensor, focused: float) -> dict[str, float]:
+    passed = logits > 0
+    return {
+        "missed": float((~passed)[truth <= focused].float().mean()),
+        "false_alarm": float(passed[truth > 2 * focused].float().mean()),
+    }
 
 
 def _answers(network: nn.Module, batches: Sequence[Batch], precision: Precision) -> Tensor:

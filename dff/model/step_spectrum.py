@@ -1,0 +1,122 @@
+"""Distance to focus from the spectrum of a patch: our own estimator and discriminator, in one small network.
+
+Blur multiplies a spectrum, so it adds to its logarithm, whatever the scene's contrast; noise shows as the floor
+of the finest bands. What is learned is only how to read 64 numbers, which takes seconds of training.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dff.model.step import PATCH, check_patches
+from dff.weights import load_network
+
+SPECTRUM = "step_spectrum"
+_LEAST = 1e-9  # power under the logarithm: a hundredth of what rounding to 8 bit leaves
+_MIDDLE, _SPREAD = -4.0, 5.0  # of natural logarithms of power, roughly
+
+
+@dataclass(frozen=True)
+class SpectrumConfig:
+    """Make-up of the network.
+
+    Args:
+        bands: of frequency, spread evenly in the logarithm from one cycle per patch to the finest.
+        hidden: of the connected layers before the last.
+        camera: of the defocus table it was trained on.
+        positions: of that camera; the distance is told as a share of them.
+        px_per_position: growth of the blur radius there.
+        focused: positions either way that count as in focus.
+    """
+
+    bands: int = 64
+    hidden: tuple[int, ...] = (128, 128)
+    camera: str = ""
+    positions: float = 1050.0
+    px_per_position: float = 0.19
+    focused: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.bands < 4 or not self.hidden or min(self.hidden) < 1:
+            raise ValueError(
+                f"SpectrumConfig: bands {self.bands}, hidden {self.hidden}; give 4 and 1 or more"
+            )
+        if not min(self.positions, self.px_per_position, self.focused) > 0:
+            raise ValueError("SpectrumConfig: positions, px_per_position and focused must be above 0")
+
+
+@cache
+def _band_of(bands: int, device: str) -> tuple[Tensor, Tensor]:
+    """Band of every frequency of a patch, flat, the last of them for what has none; and their weights."""
+    down = torch.fft.fftfreq(PATCH)[:, None]
+    across = torch.fft.rfftfreq(PATCH)[None, :]
+    cycles = (down.square() + across.square()).sqrt() * PATCH
+    place = (cycles.clamp_min(0.5).log2() / math.log2(PATCH / 2) * bands).floor().long()
+    place[(cycles < 1) | (place >= bands)] = bands
+    count = torch.bincount(place.flatten(), minlength=bands + 1).clamp_min(1)
+    return place.flatten().to(device), (1 / count.float())[:bands].to(device)
+
+
+def spectrum(patches: Tensor, bands: int = 64) -> Tensor:
+    """(B,1,512,512) display values -> (B,bands) mean logarithm of power in rings of frequency, about -1 to 1.
+
+    The patch is weighted by a Hann window, its mean taken off. Bands so narrow that no frequency falls into
+    them take what the one below has.
+
+    Raises:
+        ValueError: patches of another size.
+    """
+    check_patches(patches)
+    window = torch.hann_window(PATCH, periodic=False, device=patches.device)
+    flat = (patches - patches.mean((-2, -1), keepdim=True))[:, 0] * window[:, None] * window[None, :]
+    power = torch.fft.rfft2(flat, norm="ortho").abs().square_()
+    level = ((power + _LEAST).log_() - _MIDDLE) / _SPREAD
+    place, share = _band_of(bands, str(patches.device))
+    sums = torch.zeros(len(level), bands + 1, device=level.device)
+    sums.index_add_(1, place, level.flatten(1))
+    mean = sums[:, :bands] * share
+    counted = torch.bincount(place, minlength=bands + 1)[:bands] > 0
+    below = torch.cummax(torch.where(counted, torch.arange(bands, device=level.device), 0), 0).values
+    return mean[:, below]
+
+
+class SpectrumSteps(nn.Module):
+    """Reads spectra. `distance` and `in_focus` begin with patches."""
+
+    def __init__(self, config: SpectrumConfig) -> None:
+        super().__init__()
+        self.config = config
+        sizes = (config.bands, *config.hidden, 2)
+        self.linears = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
+
+    def forward(self, spectra: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,bands) -> (B,) positions away from focus, >= 0, and (B,) logits of being in focus."""
+        x = spectra
+        for linear in self.linears[:-1]:
+            x = F.silu(linear(x))
+        told = self.linears[-1](x)
+        # the logarithm is told: the same share of error counts the same near and far
+        return told[:, 0].clamp(max=2).exp() * (self.config.positions / math.e), told[:, 1]
+
+    def of_patches(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` of the spectra of (B,1,512,512) display values."""
+        found: tuple[Tensor, Tensor] = self(spectrum(patches, self.config.bands))
+        return found
+
+
+def load_spectrum(name: str | Path, device: torch.device | str = "cpu") -> SpectrumSteps:
+    """A trained network by the name or path of its weights; errors as `dff.weights.load_network`."""
+
+    def build(config: dict[str, Any]) -> SpectrumSteps:
+        return SpectrumSteps(SpectrumConfig(**config | {"hidden": tuple(config["hidden"])}))
+
+    return load_network(name, SPECTRUM, build, device)
