@@ -14,13 +14,14 @@ import torch
 
 from dff.simulator.camera_model import CameraModel, Frame
 from dff.simulator.camera_prior import load_camera
-from dff.simulator.capture import take_batch
-from dff.simulator.layers import Scene
+from dff.simulator.expose import expose_dual_pixel
+from dff.simulator.layers import Layer, all_in_focus, truth
 from dff.simulator.photos import PhotoPack
 from dff.simulator.procedural import random_scenes
+from dff.simulator.render import render_dual_pixel
 from dff.simulator.scene_config import SceneConfig
-from dff.simulator.simulated import SimulatedBatch
-from dff.simulator.sweep import Sweep
+from dff.simulator.sensor import SensorDraw
+from dff.simulator.sweep import Sweep, inverse
 from dff.simulator.workers import one_torch_thread
 
 DETAIL_PX = 4.0  # sigma: what is coarser is shading, not detail
@@ -120,6 +121,18 @@ def reference_slice(camera: CameraModel) -> int:
     return camera.ladder.focus().size // 2
 
 
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """A region: light of the halves (K,h,w), truth of the reference slice, what was drawn."""
+
+    left: np.ndarray
+    right: np.ndarray
+    dioptre: np.ndarray
+    sharp: np.ndarray
+    sweep: Sweep
+    exposure: SensorDraw
+
+
 def simulate_patches(config: PatchSetConfig, seed: int, photos: PhotoPack | None = None) -> list[PatchStack]:
     """The patches of one scene; the same settings, seed and photographs give the same patches.
 
@@ -130,37 +143,80 @@ def simulate_patches(config: PatchSetConfig, seed: int, photos: PhotoPack | None
         seed: of everything random.
         photos: to paint surfaces with.
     """
+    with one_torch_thread():
+        taken = _take(config, seed, photos)
+    side = range(0, config.region - config.size + 1, config.size)
+    patches = [_patch(config, taken, row, column) for row in side for column in side]
+    return [patch for patch in patches if patch.snr >= config.least_snr]
+
+
+def _take(config: PatchSetConfig, seed: int, photos: PhotoPack | None) -> _Taken:
+    """As `dff.simulator.capture.capture`, but for the whole aperture's pictures, and on a CPU alone."""
     camera = config.model()
     frame = Frame(
         (config.region,) * 2, (camera.picture_height, camera.picture_width), reference_slice(camera)
     )
     generator = torch.Generator().manual_seed(seed)
+    random = np.random.default_rng(seed)
+    sweep = camera.sweep(1, frame, random)
+    margin = sweep.margin(frame.size)
+    far = float(random.uniform(sweep.focus[0, 0], sweep.focus[0, -1]))
+    near = min(far + float(random.uniform(*config.depth_range)), float(sweep.focus[0, -1]))
+    side = config.region + 2 * margin
+    layers = random_scenes(config.scene, 1, side, side, far, near, generator, photos)
+    green = [Layer(layer.colour[:, 1:2], layer.alpha, layer.dioptre) for layer in layers]
+    focus, gain, ramp = (
+        torch.from_numpy(part).float()
+        for part in (sweep.true_focus, sweep.coc_px_per_dioptre / sweep.coefficients[..., 0], sweep.ramp)
+    )
+    exposure = sweep.sensor.draw(generator, 1, focus.shape[1], ramp)
+    rendered = render_dual_pixel(green, focus, gain, psf=sweep.psf, field=sweep.field(margin))
+    left, right = (
+        torch.from_numpy(_moved(half[0, :, 0].numpy(), sweep, margin, config.region))[None, :, None]
+        for half in rendered
+    )
+    whole = sweep.field()
+    light_axis = (*whole.axis_px[::-1], whole.corner_px)
+    halves = expose_dual_pixel(left, right, exposure, generator, light_axis)
+    middle = slice(margin, margin + config.region), slice(margin, margin + config.region)
+    return _Taken(
+        left=halves[0][0, :, 0].numpy(),
+        right=halves[1][0, :, 0].numpy(),
+        dioptre=truth(layers)[0][0].numpy()[middle],
+        sharp=all_in_focus(green)[0, 0].numpy()[middle],
+        sweep=sweep,
+        exposure=exposure,
+    )
 
-    def scene(sweep: Sweep, random: np.random.Generator, height: int, width: int) -> Scene:
-        ends = sweep.focus[:, 0], sweep.focus[:, -1]
-        far = random.uniform(*ends)
-        near = np.minimum(far + random.uniform(*config.depth_range, far.size), ends[1])
-        low, high = (torch.from_numpy(end).float() for end in (far, near))
-        return random_scenes(config.scene, 1, height, width, low, high, generator, photos), None
 
-    with one_torch_thread():
-        batch = take_batch(camera, frame, 1, generator, scene, dual_pixel=True)
-    side = range(0, config.region - config.size + 1, config.size)
-    patches = [_patch(config, batch, row, column) for row in side for column in side]
-    return [patch for patch in patches if patch.snr >= config.least_snr]
+def _moved(light: np.ndarray, sweep: Sweep, margin: int, side: int) -> np.ndarray:
+    """(K,side,side) what the slices see of (K,side+2m,side+2m), softened as lens and pixel do."""
+    found = []
+    for picture, matrix in zip(light, inverse(sweep.matrices[0]), strict=True):
+        back = matrix.copy()
+        back[:, 2] += margin
+        moved = cv2.warpAffine(
+            picture,
+            back,
+            (side, side),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        softness = float(sweep.softness_px[0])
+        found.append(cv2.GaussianBlur(moved, (0, 0), softness) if softness else moved)
+    return np.stack(found)
 
 
-def _patch(config: PatchSetConfig, batch: SimulatedBatch, row: int, column: int) -> PatchStack:
+def _patch(config: PatchSetConfig, taken: _Taken, row: int, column: int) -> PatchStack:
     rows, columns = slice(row, row + config.size), slice(column, column + config.size)
-    sweep = batch.sweep
-    assert batch.halves is not None
-    left, right = (half[0, :, 0, rows, columns].numpy() for half in batch.halves)
-    depth = batch.dioptre[0, rows, columns].numpy()
+    sweep = taken.sweep
+    left, right = taken.left[:, rows, columns], taken.right[:, rows, columns]
+    depth = taken.dioptre[rows, columns]
     dioptre = float(np.median(depth))
     step = float(np.ptp(sweep.focus[0])) / (sweep.focus.shape[1] - 1)
     spread = float(np.subtract(*np.percentile(depth, [90, 10]))) / step
     light = float((left.mean() + right.mean()) / 2)
-    snr = _snr(batch, rows, columns, light)
+    snr = _snr(taken.sharp[rows, columns], taken.exposure, light)
     matrices = sweep.matrices[0].copy()
     corner = np.array([column, row], np.float64)
     matrices[..., 2] += matrices[..., :2] @ corner - corner
@@ -181,10 +237,10 @@ def _patch(config: PatchSetConfig, batch: SimulatedBatch, row: int, column: int)
     )
 
 
-def _snr(batch: SimulatedBatch, rows: slice, columns: slice, light: float) -> float:
+def _snr(sharp: np.ndarray, exposure: SensorDraw, light: float) -> float:
     """Deviation of the sharp picture's detail over that of the noise, both of the mean of the halves."""
-    sharp = batch.aif[0, -1, rows, columns].numpy() ** np.float32(2.2)
+    sharp = sharp.clip(0, 1)
     detail = float((sharp - cv2.GaussianBlur(sharp, (0, 0), DETAIL_PX)).std())
-    halves = batch.exposure.half_pixels()
+    halves = exposure.half_pixels()
     variance = float(halves.shot[0]) * light + float(halves.read[0])
     return detail / float(np.sqrt(variance / 4 + 1e-12))  # two green sites each, two halves
