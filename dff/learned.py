@@ -54,7 +54,7 @@ class LearnedModel:
         config = self.inference
         keep = steps or (lambda name, array: None)
         factor = work_factor((stack.height, stack.width), config.work_pixels)
-        slices, shown = _work_slices(stack, alignment, factor, progress)
+        slices, shown = work_slices(stack, alignment, factor, progress)
         report = None if progress is None else partial(progress, "depth")
         found = infer(self.network, slices, stack.positions, config, progress=report)
         if not (np.isfinite(found.u).all() and np.isfinite(found.scale).all()):
@@ -107,7 +107,7 @@ def work_factor(size: tuple[int, int], work_pixels: int) -> int:
     return min(max(1, round(math.sqrt(size[0] * size[1] / work_pixels))), *size)
 
 
-def _work_slices(
+def work_slices(
     stack: FocalStack, alignment: Alignment, factor: int, progress: Progress | None
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Aligned slices (h,w,3) at work size, and (N,h,w) bool: where each shows the picture.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from dff.pipeline import predict as run_predict
 from dff.stack import FocalStack
 
 _LITTLE = 0.2  # share of known pixels below which it is said
+_UNSURE = 0.5  # confidence of the head below which it is said
 _COLUMNS = (
     "region", "x", "y", "w", "h", "index", "slice", "dioptre", "focus_m", "height_um", "motor_code",
     "confidence", "known_share", "mixed", "other_index", "sharpest_index", "note",
@@ -39,6 +42,7 @@ def focus(options: Focus) -> None:
         asked = [parse_roi(text) for text in options.roi]
         measure(options.measure)
         check_model(options.model)
+        observed = _observed(options)
         calibration = None if options.calibration is None else LensCalibration.load(options.calibration)
         inputs = stack_files(options) + ([Path(options.calibration)] if options.calibration else [])
         outputs = Outputs(inputs, options.overwrite)
@@ -49,6 +53,10 @@ def focus(options: Focus) -> None:
         stack = open_stack(options)
         if calibration is not None:
             stack = focused_by(stack, calibration)
+        if observed is not None:
+            from dff.learned_focus import check_observed
+
+            check_observed(observed, len(stack))
         regions = _regions(options, asked, stack)
         result = run_predict(
             stack,
@@ -61,9 +69,13 @@ def focus(options: Focus) -> None:
             poor=options.poor,
             progress=terminal.progress,
         )
-        found = [
-            region_focus(result.depth, roi, rule=options.rule, calibration=calibration) for roi in regions
-        ]
+        if options.head is None:
+            by_depth = (
+                region_focus(result.depth, roi, rule=options.rule, calibration=calibration) for roi in regions
+            )
+            found = [_in_whole_stack(region, result.used) for region in by_depth]
+        else:
+            found = _by_head(options, result, regions, observed, calibration, terminal)
         if calibration is not None:
             _warn_of_range(found, calibration)
         used = result.stack.subset(result.used)
@@ -74,7 +86,10 @@ def focus(options: Focus) -> None:
             name=options.measure,
             progress=terminal.progress,
         )
-        rows = [_row(number, *pair, result) for number, pair in enumerate(zip(found, curves, strict=True), 1)]
+        rows = [
+            _row(number, *pair, result, options.head is not None)
+            for number, pair in enumerate(zip(found, curves, strict=True), 1)
+        ]
         outputs.text("csv", _csv(rows))
         if result.aif is not None:
             from dff.commands.focus_picture import focus_picture
@@ -85,6 +100,8 @@ def focus(options: Focus) -> None:
             "command": "focus",
             **result.report(),
             "rule": options.rule,
+            "head": options.head,
+            "observed": observed,
             "measure": options.measure,
             "calibration": None if calibration is None else calibration.camera or options.calibration,
             "curve_index": result.used,
@@ -114,6 +131,46 @@ def _regions(options: Focus, asked: list[Roi], stack: FocalStack) -> list[Roi]:
     return regions or [middle(*size)]
 
 
+def _observed(options: Focus) -> list[int] | None:
+    """The slices of --observed; options that do not go together are refused before any work."""
+    if options.head is not None:
+        from dff.learned_focus import check_head
+
+        check_head(options.head)
+    if options.observed is None:
+        return None
+    if options.head is None:
+        raise ValueError("--observed: depth needs all slices; give --head, such as --head af-tiny, too")
+    if not re.fullmatch(r"\d+(,\d+)*", options.observed):
+        raise ValueError(f"--observed {options.observed}: give slices such as 12 or 12,13,14")
+    return [int(part) for part in options.observed.split(",")]
+
+
+def _by_head(
+    options: Focus,
+    result: Prediction,
+    regions: list[Roi],
+    observed: list[int] | None,
+    calibration: LensCalibration | None,
+    terminal: Terminal,
+) -> list[RegionFocus]:
+    from dff.learned_focus import load_learned_focus
+
+    assert options.head is not None
+    head = load_learned_focus(options.head, options.device)
+    looked = head.look(result.stack, result.alignment, observed or result.used, progress=terminal.progress)
+    return [head.focus(looked, roi, rule=options.rule, calibration=calibration) for roi in regions]
+
+
+def _in_whole_stack(region: RegionFocus, used: list[int]) -> RegionFocus:
+    """Indices counted in the whole far-first stack, dropped slices too."""
+
+    def place(index: int | None) -> int | None:
+        return None if index is None else used[index]
+
+    return replace(region, index=place(region.index), other_index=place(region.other_index))
+
+
 def _warn_of_range(found: list[RegionFocus], calibration: LensCalibration) -> None:
     far, near = calibration.focus[[0, -1]]
     slack = 1e-3 * (near - far)
@@ -126,21 +183,21 @@ def _warn_of_range(found: list[RegionFocus], calibration: LensCalibration) -> No
         )
 
 
-def _row(number: int, region: RegionFocus, curve: np.ndarray, result: Prediction) -> dict[str, Any]:
-    """One JSON-able row; indices count in the whole far-first stack, dropped slices too."""
+def _row(
+    number: int, region: RegionFocus, curve: np.ndarray, result: Prediction, by_head: bool
+) -> dict[str, Any]:
+    """One JSON-able row."""
 
-    def place(index: int | None) -> int | None:
-        return None if index is None else result.used[index]
-
-    index = place(region.index)
-    sharpest = int(np.nanargmax(curve)) if np.isfinite(curve).any() else None
+    index = region.index
+    sharpest = result.used[int(np.nanargmax(curve))] if np.isfinite(curve).any() else None
     notes = [
         note
         for note, holds in (
             ("partly outside the picture", region.clipped),
             ("nothing to focus on", index is None),
-            (f"known at {region.known_share:.0%} of it", 0 < region.known_share < _LITTLE),
-            (f"two depths, the other at {place(region.other_index)}", region.mixed),
+            (f"known at {region.known_share:.0%} of it", not by_head and 0 < region.known_share < _LITTLE),
+            ("unsure", by_head and region.confidence < _UNSURE),
+            (f"two depths, the other at {region.other_index}", region.mixed),
         )
         if holds
     ]
@@ -157,8 +214,8 @@ def _row(number: int, region: RegionFocus, curve: np.ndarray, result: Prediction
         "confidence": round(region.confidence, 4),
         "known_share": round(region.known_share, 4),
         "mixed": region.mixed,
-        "other_index": place(region.other_index),
-        "sharpest_index": place(sharpest),
+        "other_index": region.other_index,
+        "sharpest_index": sharpest,
         "note": "; ".join(notes),
     }
 

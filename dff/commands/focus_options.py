@@ -24,6 +24,10 @@ class FocusTo:
     """lens calibration, .json: gives motor codes, and the focus of slices where it is unknown"""
     rule: Literal["auto", "median", "mode"] = "auto"
     """the region's depth; auto: the median, of the heavier depth where there are two"""
+    head: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
+    """let this learned head answer instead of the depth, such as af-tiny"""
+    observed: Annotated[str | None, arg(metavar="K,...", help_behavior_hint="")] = None
+    """with --head: answer from these slices alone, 0 the farthest (default: all)"""
     measure: Annotated[str, arg(metavar="NAME")] = "mean-local-norm-dist-sq-2"
     """contrast measure of the focus curves; they are shown, the answer comes from depth"""
     csv: File = None

@@ -73,6 +73,8 @@ def _configs(settings: dict[str, Any]) -> dict[str, Any]:
 
     task, size = settings.get("task", "depth"), settings.get("size", "custom")
     config = settings["network"] if size == "custom" else asdict(NAMED[size])
+    if task == "focus_head":
+        return {task: {"head": settings["head"], "depth": config}}
     return {"alignment": settings["alignment"], "depth": config} if task == "joint" else {task: config}
 
 

@@ -1,0 +1,158 @@
+"""Tables of the autofocus head's benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dff.autofocus.metrics import WITHIN, accuracy, hunting, report
+from dff.eval.report import Cell, Table
+
+_STAY = 1  # index: a lens that is this near to the answer already may stay where it is
+
+
+@dataclass(eq=False)
+class Found:
+    """Answers on all regions of one kind of scenes: (P,) each, or (P,K) from all starts."""
+
+    truth: np.ndarray
+    mixed: np.ndarray
+    whole: dict[str, np.ndarray]
+    contrast: dict[str, np.ndarray]
+    starts: dict[str, np.ndarray]
+    confidence: dict[str, np.ndarray]
+    says_mixed: np.ndarray
+
+    @property
+    def best_contrast(self) -> list[str]:
+        """Names of the measures, the least mean absolute error first."""
+        return sorted(self.contrast, key=lambda name: accuracy(self.contrast[name], self.truth)["mae"])
+
+
+def _whole_rows(scene: str, found: Found) -> list[list[Cell]]:
+    best = {f"contrast, {name}": found.contrast[name] for name in found.best_contrast[:3]}
+    rows: list[list[Cell]] = []
+    for name, answers in (best | found.whole).items():
+        got = accuracy(answers, found.truth)
+        of_mixed = np.abs(answers - found.truth)[found.mixed]
+        rows.append(
+            [
+                scene,
+                name,
+                *(got[f"within_{k}"] for k in WITHIN),
+                got["mae"],
+                got["rmse"],
+                float(of_mixed.mean()) if of_mixed.size else None,
+            ]
+        )
+    return rows
+
+
+def staying(maps: np.ndarray) -> np.ndarray:
+    """(P,K) maps of a lens that stays where it is within `_STAY` of the answer."""
+    start = np.arange(maps.shape[1])
+    return np.where(np.abs(maps - start) <= _STAY, start, maps)
+
+
+def _start_rows(scene: str, found: Found) -> list[list[Cell]]:
+    rows: list[list[Cell]] = []
+    for name, maps in sorted(found.starts.items()):
+        got = report(maps, found.truth)
+        stays = hunting(staying(maps)).summary(found.truth)
+        rows.append(
+            [
+                scene,
+                name,
+                *(got[f"within_{k}"] for k in WITHIN),
+                *(got[key] for key in ("mae", "rmse", "msd_star", "tv_mean", "tv_sum")),
+                100 * got["hunting_share"],
+                100 * stays["hunting_share"],
+                got["travel_ratio"],
+            ]
+        )
+    return rows
+
+
+def _sure_rows(scene: str, found: Found) -> list[list[Cell]]:
+    """Confidence beside the share that is right or next to it: of all answers, and of the surer half."""
+    rows: list[list[Cell]] = []
+    answers = found.starts | {name: found.whole[f"head, {name}"][:, None] for name in ("I*", "D*")}
+    for name, index in sorted(answers.items()):
+        confidence = found.confidence[name]
+        error = np.abs(index - found.truth[:, None])
+        sure = confidence >= np.median(confidence)
+        rows.append(
+            [
+                scene,
+                name,
+                float(confidence.mean()),
+                float((error <= 1).mean()),
+                float(error.mean()),
+                float(error[sure].mean()),
+            ]
+        )
+    return rows
+
+
+def _share(flags: np.ndarray) -> float:
+    return float(flags.mean()) if flags.size else float("nan")
+
+
+def mae_of(found: Found, kind: str) -> float:
+    """Mean absolute error [index] of the head, whole stack, "I*" or "D*"."""
+    return accuracy(found.whole[f"head, {kind}"], found.truth)["mae"]
+
+
+def all_tables(found: dict[str, Found], about: str) -> list[Table]:
+    """Whole stack, a few slices, confidence, and two depths; ``about`` says how it was made."""
+    shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
+    errors = {"MAE": ".2f", "RMSE": ".2f"}
+    starred = (
+        "I: one picture per slice, D: with its dual-pixel halves; the lens is known to the head. "
+        f"Hunting: starts that end in a cycle [%]; staying: if a lens within {_STAY} of the answer stays."
+    )
+    return [
+        Table(
+            "Whole stack",
+            {"scenes": "", "method": "", **shares, **errors, "MAE of two depths": ".2f"},
+            [row for scene, one in found.items() for row in _whole_rows(scene, one)],
+            about + " Of the 37 contrast measures the best three on these very regions are shown.",
+        ),
+        Table(
+            "A few slices, from all 49 starts",
+            {
+                "scenes": "", "seen": "", **shares, **errors, "MSD*": ".2f", "TV mean": ".2f",
+                "TV sum": ".1f", "hunting": ".1f", "staying": ".1f", "travel ratio": ".2f",
+            },
+            [row for scene, one in found.items() for row in _start_rows(scene, one)],
+            starred,
+        ),
+        Table(
+            "Confidence",
+            {
+                "scenes": "", "seen": "", "confidence": ".3f", "<=1": ".3f", "MAE": ".2f",
+                "MAE, surer half": ".2f",
+            },
+            [row for scene, one in found.items() for row in _sure_rows(scene, one)],
+            "Confidence is the probability of being right or next to it: it should equal the column after.",
+        ),
+        Table(
+            "Two depths",
+            {
+                "scenes": "", "regions": "d", "of two depths": "d", "said so": ".3f",
+                "said so of others": ".3f",
+            },
+            [
+                [
+                    scene,
+                    one.truth.size,
+                    int(one.mixed.sum()),
+                    _share(one.says_mixed[one.mixed]),
+                    _share(one.says_mixed[~one.mixed]),
+                ]
+                for scene, one in found.items()
+            ],
+            "Truly two: the rule of `dff.autofocus.from_depth` on true depth.",
+        ),
+    ]  # fmt: skip
