@@ -19,7 +19,9 @@ from dff.data.sample import DataSet, DepthSample, Samples
 _CALIBRATED = {"metals": "metal", "zeromotion": "GT", "smallmotion": "GTSmall", "largemotion": "GTLarge"}
 """Scenes whose folder of calibration is called otherwise."""
 _TURNED = "metals"
-_LISTED = "focus_dpth.txt"
+_LISTED = "focus_dpth.txt", "focus_distance.txt"
+"""Lists of focus distances beside the slices; the second is that of Won & Jeon's repository."""
+_PICTURES = ".jpg", ".jpeg", ".png"
 
 
 def _numbers(path: Path, last_is_lens: bool) -> np.ndarray:
@@ -33,12 +35,25 @@ def _numbers(path: Path, last_is_lens: bool) -> np.ndarray:
     return numbers[:-1] if last_is_lens else numbers
 
 
+def _pictures(scene: Path) -> list[Path]:
+    """The slices as listed: a01.jpg and so on, which are aligned; without those, every picture by name."""
+    aligned = [path for path in scene.glob("a*.jpg") if path.stem[1:].isdigit()]
+    if aligned:
+        return sorted(aligned, key=lambda path: int(path.stem[1:]))
+    return sorted(path for path in scene.iterdir() if path.suffix.lower() in _PICTURES)
+
+
+def _listing(scene: Path) -> Path | None:
+    """The list of focus distances in a folder, if there is one."""
+    return next((scene / name for name in _LISTED if (scene / name).is_file()), None)
+
+
 def _sample(scenes: tuple[tuple[Path, Path], ...], k: int) -> DepthSample:
     scene, calibration = scenes[k]
-    pictures = sorted(scene.glob("a*.jpg"), key=lambda path: int("0" + path.stem[1:]))
-    distances = _numbers(calibration, calibration.name != _LISTED)
+    pictures = _pictures(scene)
+    distances = _numbers(calibration, calibration.name not in _LISTED)
     if len(distances) != len(pictures):
-        raise ValueError(f"{calibration}: {len(distances)} focus distances for {len(pictures)} slices a*.jpg")
+        raise ValueError(f"{calibration}: {len(distances)} focus distances for {len(pictures)} slices")
     if not (np.isfinite(distances) & (distances > 0)).all():
         raise ValueError(f"{calibration}: focus distances must be above 0, found {distances.min():g}")
     if scene.name == _TURNED:
@@ -63,7 +78,8 @@ def _read(path: Path, split: str) -> Samples:
             for scene in places
         ]
     else:
-        pairs = [(scene, scene / _LISTED) for scene in subfolders(path) if any(scene.glob("a*.jpg"))]
+        listed = [(scene, _listing(scene)) for scene in (path, *subfolders(path))]
+        pairs = [(scene, listing) for scene, listing in listed if listing is not None]
     for _, numbers in pairs:
         existing(numbers)
     return Samples([scene.name for scene, _ in pairs], partial(_sample, tuple(pairs)))
@@ -73,6 +89,6 @@ MOBILE_DEPTH = DataSet(
     "mobile_depth",
     ("test",),
     "DIR/Aligned/FIGURE/SCENE/a01.jpg and so on with DIR/calibration/SCENE/calibrated.txt, "
-    f"or DIR/SCENE/a01.jpg and so on with {_LISTED}",
+    f"or DIR/SCENE/ of pictures with {' or '.join(_LISTED)}",
     _read,
 )

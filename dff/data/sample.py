@@ -168,6 +168,8 @@ class DataSet:
             samples = self.read(path, split)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}; {self.name} is expected as {self.tree}") from None
+        except NotADirectoryError:
+            raise ValueError(f"{path}: is a file; {self.name} is expected as {self.tree}") from None
         if not len(samples):
             raise FileNotFoundError(f"{path}: no stacks of {self.name} ({split}); expected: {self.tree}")
         return samples

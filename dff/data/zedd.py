@@ -45,7 +45,7 @@ def _truth(path: Path, size: tuple[int, int]) -> Truth:
             raise ValueError(
                 f"{path}: {metres.shape[1]}x{metres.shape[0]} px do not fit slices of {width}x{height} px"
             )
-        metres = cv2.resize(metres.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
+        metres = cv2.resize(metres.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return metric_truth(metres, path, _METRES)
 
 

@@ -50,7 +50,9 @@ class DatasetProtocol:
         metrics: that are measured; none where the truth is not public.
         mask_range: true depth [unit] within which a pixel counts, ends included; None: wherever it is known.
         clip_truth, clip_prediction: range [unit] that depth is moved into before anything else.
-        crop: (height, width) of the middle of the picture, seen and scored; None: all of it.
+        height: [px] that slices and truth are brought to, the width in proportion: slices by Lanczos, the
+            truth by its nearest pixels; None: their own.
+        crop: (height, width) of the middle of the picture, seen and scored, after that; None: all of it.
         slices: how many, spread evenly, or which, counted far first; None: all.
         focus: farthest and nearest focus [unit of the data set] of an even ladder in place of the data set's,
             where the publication rounds it.
@@ -71,6 +73,7 @@ class DatasetProtocol:
     mask_range: Range | None = None
     clip_truth: Range | None = None
     clip_prediction: Range | None = None
+    height: int | None = None
     crop: tuple[int, int] | None = None
     slices: int | tuple[int, ...] | None = None
     focus: Range | None = None
@@ -89,6 +92,8 @@ class DatasetProtocol:
         count = self.slices if self.slices is None or isinstance(self.slices, int) else len(self.slices)
         if count is not None and count < 2:
             raise ValueError("slices: a focal stack needs at least 2")
+        if self.height is not None and self.height < 1:
+            raise ValueError(f"height {self.height}; give 1 or more")
         weighted = any(metric.startswith("weighted") for metric in self.metrics)
         if weighted != (self.weighting == "confidence"):
             raise ValueError('weighting = "confidence" goes with weighted_mae and weighted_mse alone')

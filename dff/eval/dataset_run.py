@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dff.data.ddff12 import TEST_SCENES, TEST_STACKS, write_submission
+from dff.data.order import check_order
 from dff.data.sample import DepthSample, Samples
 from dff.eval.baselines.methods import Estimate, Method
 from dff.eval.dataset_keep import Kept, Row, file_name
@@ -19,6 +20,8 @@ from dff.eval.spent import spent
 from dff.formats.safe_write import atomic_path
 from dff.formats.vis import write_vis
 from dff.stack import DepthMap, Progress
+
+_LOOKED_AT = 3  # stacks whose order of slices is checked: a data set has one order
 
 
 @dataclass
@@ -138,7 +141,10 @@ def evaluate(
         seen: View | None = None
         for method, result, rows in zip(methods, results, known, strict=True):
             if stack not in rows:
-                seen = seen or view(samples[k], protocol)
+                if seen is None:
+                    seen = view(samples[k], protocol)
+                    if seen.truth is not None and k < _LOOKED_AT:
+                        check_order(seen.sample, seen.truth)
                 row = _one(method, seen, stack, protocol, saving)
                 if keep is not None:
                     keep.add(method, row)

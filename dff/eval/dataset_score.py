@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from dff import metrics
 from dff.camera import Lens
@@ -15,6 +17,7 @@ from dff.classical.align import align_stack
 from dff.data.sample import DepthSample, Truth
 from dff.eval.baselines.methods import Estimate
 from dff.eval.dataset_protocol import DatasetProtocol, MetricUnit
+from dff.stack import to_float
 
 Scores = dict[str, float]
 
@@ -79,6 +82,22 @@ def _window(protocol: DatasetProtocol, shape: tuple[int, ...], name: str) -> tup
     return slice(top, top + protocol.crop[0]), slice(left, left + protocol.crop[1])
 
 
+def _scaled(image: np.ndarray, size: tuple[int, int], *, picture: bool) -> np.ndarray:
+    """(H,W) or (H,W,C) at another (height, width): by Lanczos, or by the nearest pixel, centre to centre."""
+    if image.shape[:2] == size:
+        return image
+    if not picture:
+        kind = np.uint8 if image.dtype == bool else image.dtype
+        nearest = cv2.resize(image.astype(kind), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return nearest.astype(image.dtype)
+    wanted = (size[1], size[0])
+    if image.dtype == np.uint8:
+        return np.asarray(Image.fromarray(image).resize(wanted, Image.Resampling.LANCZOS))
+    planes = [Image.fromarray(plane) for plane in np.moveaxis(to_float(image), 2, 0)]
+    scaled = [np.asarray(plane.resize(wanted, Image.Resampling.LANCZOS)) for plane in planes]
+    return np.stack(scaled, axis=-1).clip(0, 1)
+
+
 def view(sample: DepthSample, protocol: DatasetProtocol) -> View:
     """Slices and truth, read now and prepared.
 
@@ -89,7 +108,10 @@ def view(sample: DepthSample, protocol: DatasetProtocol) -> View:
         sample = replace(sample, focus=np.linspace(*protocol.focus, len(sample)))
     keep, matrices = _picked(protocol, sample), _matrices(sample, protocol)
     shape = sample.images[0].shape[:2]
-    window = _window(protocol, shape, sample.name)
+    size = shape
+    if protocol.height is not None:
+        size = protocol.height, int(shape[1] * (protocol.height / shape[0]))
+    window = _window(protocol, size, sample.name)
     images = []
     shown = np.ones(shape, bool)
     for k in keep:
@@ -97,12 +119,17 @@ def view(sample: DepthSample, protocol: DatasetProtocol) -> View:
         if matrices is not None and not np.array_equal(matrices[k], motion.IDENTITY):
             image = motion.warp(image, matrices[k])
             shown &= motion.inside(matrices[k], shape)
-        images.append(np.ascontiguousarray(image[window]))
+        images.append(np.ascontiguousarray(_scaled(image, size, picture=True)[window]))
     truth = None
     if protocol.metrics:
         whole = sample.truth()
-        weight = None if whole.weight is None else whole.weight[window]
-        truth = Truth(whole.depth[window], whole.valid[window], weight)
+        parts = [
+            None if part is None else _scaled(part, size, picture=False)[window]
+            for part in (whole.depth, whole.valid, whole.weight)
+        ]
+        assert parts[0] is not None
+        assert parts[1] is not None
+        truth = Truth(parts[0], parts[1], parts[2])
     reference = sample.reference % len(sample)
     prepared = replace(
         sample,
@@ -113,7 +140,7 @@ def view(sample: DepthSample, protocol: DatasetProtocol) -> View:
         matrices=None,
         reference=keep.index(reference) if reference in keep else -1,
     )
-    return View(prepared, truth, shown[window])
+    return View(prepared, truth, _scaled(shown, size, picture=False)[window])
 
 
 def converted(value: np.ndarray, sample: DepthSample, unit: MetricUnit) -> np.ndarray:

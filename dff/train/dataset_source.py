@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dff.data.catalogue import find_dataset
+from dff.data.order import check_order
 from dff.data.sample import DepthSample
 from dff.stack import to_float
 from dff.train.augment import Batch, align, alignment_errors, augment
@@ -56,17 +57,19 @@ class _Part(Sequence[DepthSample]):
 
 
 def at_folder(config: DatasetTrainConfig, folder: Path | None) -> DatasetTrainConfig:
-    """The recipe with the place of its data set, which is looked at before any work.
+    """The recipe with the place of its data set, whose first stack is looked at before any work.
 
     Raises:
-        ValueError: no folder is given; or as `open_splits`.
+        ValueError: no folder is given; as `open_splits`; or the first stack is damaged, or its slices lie in
+            the wrong order.
         FileNotFoundError: as `open_splits`.
     """
     found = find_dataset(config.source.dataset)
     if folder is None:
         raise ValueError(f"{found.name}: give the folder of the data set with --data; expected: {found.tree}")
     placed = replace(config, source=replace(config.source, folder=str(folder)))
-    open_splits(placed.source)
+    first = open_splits(placed.source)[0][0]
+    check_order(first, first.truth())
     return placed
 
 

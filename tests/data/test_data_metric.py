@@ -43,6 +43,20 @@ def test_mobile_depth_with_a_slice_too_few(tmp_path: Path) -> None:
         open_dataset("mobile_depth", tmp_path, "test")
 
 
+@pytest.mark.parametrize("listed", ["focus_distance.txt", "focus_dpth.txt"])
+def test_mobile_depth_as_folders_of_pictures(listed: str, tmp_path: Path) -> None:
+    """Won & Jeon's layout, in a folder of scenes or alone: pictures by name, and a list of distances."""
+    scene = tmp_path / "balls"
+    for k in range(3):
+        data_fakes.write_picture(scene / f"{k:02d}.png", np.full((48, 64, 3), 40 * k, np.uint8))
+    (scene / listed).write_text("7.2e6\n40.0\n10.0\n")
+    (scene / "focal_length.txt").write_text("0.2\n")
+    for folder in (tmp_path, scene):
+        (sample,) = open_dataset("mobile_depth", folder, "test")
+        assert (sample.name, sample.focus.tolist()) == ("balls", [1 / 7.2e6, 1 / 40, 1 / 10])
+        assert [int(image[9, 9, 0]) for image in sample.images] == [0, 40, 80]
+
+
 def test_recipe_camera_and_blur() -> None:
     camera = RecipeCamera(50e-3, 8.0, 1.2e-5)
     # by hand: c = A f |z - d| / (z (d - f)), halved, in pixels

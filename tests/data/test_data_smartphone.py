@@ -20,7 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_decoding_is_the_published_one() -> None:
     levels = np.arange(256, dtype=np.uint8)
     g = levels / 255
-    # one rounding apart: the reciprocal
+    # to the last bit as dioptres; as metres one rounding apart, the reciprocal
+    assert np.array_equal(dioptres(levels), (100 - 99.8 * g) / 20)
     np.testing.assert_allclose(1 / dioptres(levels), 20 / (100 - 99.8 * g), rtol=5e-16)
     assert 1 / dioptres(levels)[[0, 255]] == pytest.approx([0.2, 100], rel=1e-12)
 

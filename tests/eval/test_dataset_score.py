@@ -146,6 +146,27 @@ def test_a_stack_as_the_protocol_wants_it() -> None:
             view(sample, wrong)
 
 
+def test_pictures_are_brought_to_a_height() -> None:
+    depth = np.arange(48, dtype=np.float32).reshape(6, 8) + 1
+    holes = depth != 1
+    sample = a_sample(
+        np.array([1.0, 2.0]), read_truth=lambda: Truth(np.where(holes, depth, 0).astype(np.float32), holes)
+    )
+    cut = replace(PLAIN, unit="dioptre", height=3, crop=(3, 2))
+    one = view(sample, cut)
+    assert one.truth is not None
+    # every second pixel, the lower right of the middle, then the two middle columns of four
+    assert one.truth.depth.tolist() == depth[1::2, 1::2][:, 1:3].tolist()
+    assert (one.sample.images[1].shape, one.sample.images[1].dtype) == ((3, 2, 3), np.uint8)
+    assert (one.sample.images[1] == 10).all()
+    floats = replace(sample, images=[image.astype(np.float32) / 255 for image in sample.images])
+    assert view(floats, cut).sample.images[1] == pytest.approx(10 / 255, abs=1e-6)
+    larger = view(sample, replace(cut, height=12, crop=None))
+    assert larger.truth is not None
+    assert larger.truth.depth.shape == (12, 16)
+    assert larger.truth.depth[::2, ::2].tolist() == np.where(holes, depth, 0).tolist()
+
+
 def test_slices_are_brought_to_the_reference() -> None:
     focus, focal_m = np.array([0.25, 5.0, 9.8]), 4.44e-3
     zoom = (1 - focal_m * focus) / (
