@@ -18,6 +18,7 @@ class PatchSourceConfig:
         folder: of the patches: train.h5 and val.h5, or the public autofocus data set; --data says it.
         scenes: patches in a step, S.
         per_scene: focal indices that each of them is seen from, F, all different.
+        crop: side [px] of the window that is cut out of each patch at random; 0: all of it.
         flip: mirror the patches at random; left and right half change places with the sides.
         first: weights of the first step, by name or path, for a network of the second.
     """
@@ -25,12 +26,13 @@ class PatchSourceConfig:
     folder: str = ""
     scenes: int = 32
     per_scene: int = 4
+    crop: int = 0
     flip: bool = True
     first: str = ""
 
     def __post_init__(self) -> None:
-        if self.scenes < 1 or self.per_scene < 1:
-            raise ValueError("PatchSourceConfig: scenes and per_scene must be 1 or more")
+        if self.scenes < 1 or self.per_scene < 1 or (self.crop and self.crop < 32):
+            raise ValueError("PatchSourceConfig: scenes and per_scene must be 1 or more, crop 32 or 0")
 
     @property
     def batch(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,14 @@ def tensors(patches: AutofocusPatches, patch: int, slices: np.ndarray, dual: boo
     return frames if dual else halves_added(frames)
 
 
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """How the patches of a step are changed: mirrored along x and y (S,2), and cut from x and y (S,2)."""
+
+    flips: np.ndarray
+    insets: np.ndarray
+
+
 class PatchSource:
     """Batches for training.
 
@@ -74,6 +82,7 @@ class PatchSource:
         self.config, self.patches, self.first = config, patches, first
         self.seed, self.rank = seed, rank
         self.problem = config.network.seen
+        self.size = np.minimum(patches.size, source.crop or max(patches.size))
         self.sampler = FocalSampler(
             len(patches),
             patches.count,
@@ -93,44 +102,51 @@ class PatchSource:
     def __call__(self, step: int) -> Batch:
         scenes, starts = self._drawn(step)
         random = np.random.default_rng([self.seed, _FLIP, self.rank, step])
-        flips = random.integers(0, 2, (len(scenes), 2)) * self.config.source.flip
+        draws = _Draws(
+            random.integers(0, 2, (len(scenes), 2)) * self.config.source.flip,
+            random.integers(0, 1 + np.array(self.patches.size[::-1]) - self.size[::-1], (len(scenes), 2)),
+        )
         windows = self.problem.window(torch.from_numpy(starts))  # (S,F,m)
-        inputs = self._inputs(scenes, windows, flips)
+        inputs = self._inputs(scenes, windows, draws)
         if self.first is not None:
             with torch.no_grad():
                 said = self.first(inputs["frames"], inputs["index"], inputs["place"]).argmax(dim=-1)
-            second = self._inputs(scenes, self.problem.window(said).reshape(windows.shape), flips)
+            second = self._inputs(scenes, self.problem.window(said).reshape(windows.shape), draws)
             inputs |= {key: torch.cat([inputs[key], second[key]], dim=1) for key in ("frames", "index")}
         target = torch.from_numpy(self.patches.index[scenes])
         progress = torch.tensor(self.config.progress(step))
         return {**inputs, "target": target, "progress": progress}
 
-    def _inputs(self, scenes: np.ndarray, windows: Tensor, flips: np.ndarray) -> Batch:
-        frames = torch.stack(
-            [self._frames(scene, *row) for scene, *row in zip(scenes, windows, flips, strict=True)]
-        )
-        place = self._place(scenes, flips)
+    def _inputs(self, scenes: np.ndarray, windows: Tensor, draws: _Draws) -> Batch:
+        rows = zip(scenes, windows, draws.flips, draws.insets, strict=True)
+        frames = torch.stack([self._frames(*row) for row in rows])
+        place = self._place(scenes, draws)
         return {
             "frames": frames.flatten(0, 1),
             "index": windows.flatten(0, 1),
             "place": place.repeat_interleave(windows.shape[1], dim=0),
         }
 
-    def _frames(self, patch: int, windows: Tensor, flip: np.ndarray) -> Tensor:
+    def _frames(self, patch: int, windows: Tensor, flip: np.ndarray, inset: np.ndarray) -> Tensor:
         """(F,m,C,h,w) of one patch; its mirror image has left and right half the other way round."""
         wanted, where = np.unique(windows.numpy(), return_inverse=True)
-        frames = tensors(self.patches, int(patch), wanted, self.problem.dual)
+        (x, y), (height, width) = inset, self.size
+        frames = tensors(self.patches, int(patch), wanted, self.problem.dual)[
+            ..., y : y + height, x : x + width
+        ]
         if flip[0]:
             frames = frames.flip(-1, -3)
         if flip[1]:
             frames = frames.flip(-2)
         return frames[torch.from_numpy(where.reshape(windows.shape))]
 
-    def _place(self, scenes: np.ndarray, flips: np.ndarray) -> Tensor:
-        corner = self.patches.corner[scenes]
-        mirrored = np.array(self.patches.frame[::-1]) - np.array(self.patches.size[::-1]) - corner
-        corner = np.where(flips > 0, mirrored, corner)
-        return roi_planes(torch.from_numpy(corner), self.patches.size, self.patches.frame)
+    def _place(self, scenes: np.ndarray, draws: _Draws) -> Tensor:
+        corner = self.patches.corner[scenes] + draws.insets
+        mirrored = np.array(self.patches.frame[::-1]) - self.size[::-1] - corner
+        corner = np.where(draws.flips > 0, mirrored, corner)
+        return roi_planes(
+            torch.from_numpy(corner), (int(self.size[0]), int(self.size[1])), self.patches.frame
+        )
 
 
 def held_out_batches(
