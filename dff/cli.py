@@ -16,13 +16,14 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, arg, subcommand
 
 from dff import __version__
+from dff.commands.calibrate_options import Calibrate
 from dff.commands.eval_options import Eval
 from dff.commands.focus_options import Focus
 from dff.commands.focus_run_options import FocusRun
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
 from dff.commands.simulate_options import Simulate
 
-Command = Predict | Align | Fuse | Focus | FocusRun | Info | Demo | Simulate | Eval
+Command = Predict | Align | Fuse | Focus | FocusRun | Info | Demo | Simulate | Eval | Calibrate
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class _Dff:
         | Annotated[Info, subcommand("info")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Simulate, subcommand("simulate")]
-        | Annotated[Eval, subcommand("eval")],
+        | Annotated[Eval, subcommand("eval")]
+        | Annotated[Calibrate, subcommand("calibrate")],
         arg(name="", help=""),
     ]
 
@@ -61,7 +63,7 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
-_VERBS = ("predict", "align", "fuse", "focus", "focus-run", "info", "demo", "simulate", "eval")
+_VERBS = ("predict", "align", "fuse", "focus", "focus-run", "info", "demo", "simulate", "eval", "calibrate")
 
 
 def _parse(argv: Sequence[str]) -> Command:
@@ -123,6 +125,10 @@ def _run(command: Command) -> None:
         from dff.commands.focus_run import focus_run
 
         focus_run(command)
+    elif isinstance(command, Calibrate):
+        from dff.commands.calibrate import calibrate
+
+        calibrate(command)
     elif isinstance(command, Info):
         from dff.commands.info import info
 
