@@ -15,7 +15,8 @@ from dff.eval.baselines.methods import check_methods, load_method
 from dff.eval.dataset_keep import Kept
 from dff.eval.dataset_protocol import DatasetProtocol, choose_protocol
 from dff.eval.dataset_report import Line, make_report, read_lines
-from dff.eval.dataset_run import Found, Saving, evaluate, submit
+from dff.eval.dataset_run import Found, Saving, evaluate
+from dff.eval.dataset_submit import is_submitted, submit
 from dff.formats.safe_write import check_folder
 
 
@@ -55,8 +56,8 @@ def evaluate_dataset(options: Eval) -> None:
         written: dict[str, list[str]] = {}
         if keep is not None:
             written["out"] = [str(path) for path in report.write(keep.folder)]
-        if protocol.split == "official_test":
-            written["submission"] = _submissions(results, saving, terminal)
+        if is_submitted(protocol):
+            written["submission"] = _submissions(results, saving, protocol, terminal)
         for result in results:
             for kind, paths in saving.written(result.name).items():
                 written[f"{kind} {result.name}"] = [str(path) for path in paths]
@@ -88,12 +89,14 @@ def _others(options: Eval, name: str, protocol: DatasetProtocol, count: int) -> 
     return [line for folder in folders for line in read_lines(Path(folder), name, protocol, count)]
 
 
-def _submissions(results: Sequence[Found], saving: Saving, terminal: Terminal) -> list[str]:
-    """Folders for the server of DDFF 12-Scene, as far as predictions of all stacks were saved."""
-    folders = [submit(found, saving) for found in results]
-    if None in folders:
+def _submissions(
+    results: Sequence[Found], saving: Saving, protocol: DatasetProtocol, terminal: Terminal
+) -> list[str]:
+    """What the authors' server takes, as far as predictions of all stacks were saved."""
+    paths = [submit(found, saving, protocol) for found in results]
+    if None in paths:
         terminal.warn("nothing to submit: that takes --save-predictions and all stacks of the test part")
-    return [str(folder) for folder in folders if folder is not None]
+    return [str(path) for path in paths if path is not None]
 
 
 def _command(options: Eval) -> str:

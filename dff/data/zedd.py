@@ -6,7 +6,10 @@ published figures use runs 1, 3, 5, 7 and 9 at f/2.8. All runs that a scene has 
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +18,16 @@ import numpy as np
 
 from dff.data.files import existing, metric_truth, picture, slices, subfolders
 from dff.data.sample import DataSet, DepthSample, Samples, Truth
+from dff.formats.safe_write import atomic_path, check_output
 from dff.simulator.rgbd_depth import DepthScale, read_depth_numbers
 
 _SLICE = re.compile(r"img_(run_\d+)_motor_.+_aperture_F2\.8\.jpg")
 _SHARP = "img_run_5_motor_*_aperture_F16.0.jpg"
 _METRES = DepthScale("m")
 _SHAPE_TOLERANCE = 0.01  # of the ratio of sides
+TEST_STACKS = 50
+TEST_SIZE = 1216, 1824
+"""(height, width) of the maps that the server takes."""
 
 
 def _distances(path: Path) -> dict[str, float]:
@@ -87,3 +94,31 @@ ZEDD = DataSet(
     "and gt/depth.npy",
     _read,
 )
+
+
+def write_submission(path: str | Path, depths: Iterable[np.ndarray], *, overwrite: bool = False) -> Path:
+    """Write what the server takes: a ZIP file of zedd_output_0001.npy and so on, (1216,1824) float32 metres.
+
+    Args:
+        path: a .zip file.
+        depths: of all 50 stacks of "test", in its order [m].
+
+    Raises:
+        ValueError: not 50 maps, or one of another size or with depth that is not finite and above 0.
+        FileNotFoundError: the folder does not exist.
+    """
+    path = check_output(path, (".zip",), overwrite)
+    count = 0
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
+        for depth in depths:
+            count += 1
+            if depth.shape != TEST_SIZE or not (np.isfinite(depth) & (depth > 0)).all():
+                raise ValueError(
+                    f"{path}: map {count} is not {TEST_SIZE[1]}x{TEST_SIZE[0]} px of finite metres above 0"
+                )
+            content = io.BytesIO()
+            np.save(content, depth.astype(np.float32))
+            packed.writestr(f"zedd_output_{count:04d}.npy", content.getvalue())
+        if count != TEST_STACKS:
+            raise ValueError(f"{path}: {count} maps; the test set has {TEST_STACKS}")
+    return path

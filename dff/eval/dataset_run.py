@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dff.data.ddff12 import TEST_SCENES, TEST_STACKS, write_submission
 from dff.data.order import check_order
 from dff.data.sample import DepthSample, Samples
 from dff.eval.baselines.methods import Estimate, Method
@@ -39,7 +38,8 @@ class Found:
 class Saving:
     """Where predictions go, as FOLDER/METHOD/STACK.npz and .png; None: nowhere.
 
-    The .npz holds ``depth`` (H,W) float32 in the protocol's unit and, where there is one, ``confidence``.
+    The .npz holds ``depth`` (H,W) float32 in the protocol's unit, clipped as it says, and perhaps
+    ``confidence``.
     """
 
     predictions: Path | None = None
@@ -74,8 +74,10 @@ class Saving:
         for path in self._files(method, stack):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.suffix == ".npz":
-                depth = converted(found.value, seen.sample, protocol.unit).astype(np.float32)
-                maps = {"depth": depth}
+                depth = converted(found.value, seen.sample, protocol.unit)
+                if protocol.clip_prediction is not None:
+                    depth = depth.clip(*protocol.clip_prediction)
+                maps = {"depth": depth.astype(np.float32)}
                 if found.confidence is not None:
                     maps["confidence"] = found.confidence
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -153,14 +155,3 @@ def evaluate(
         if progress is not None:
             progress("evaluating", k + 1, len(names))
     return results
-
-
-def submit(found: Found, saving: Saving) -> Path | None:
-    """Predictions of all of DDFF's test stacks as its server takes them; None where some are missing."""
-    if saving.predictions is None or len(found.rows) != len(TEST_SCENES) * TEST_STACKS:
-        return None
-    maps = (np.load(saving.prediction(found.name, row.stack))["depth"] for row in found.rows)
-    seconds = (row.spent.wall_s for row in found.rows)
-    return write_submission(
-        saving.predictions / file_name(found.name) / "submission", maps, seconds, overwrite=True
-    )

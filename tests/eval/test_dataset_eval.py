@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ import pytest
 import torch
 
 import dff.data.ddff12
+import dff.data.zedd
 from dff.cli import main
 from dff.data.catalogue import NAMES
-from dff.eval import dataset_run
 from dff.eval.baselines.methods import RIVALS
 from dff.eval.dataset_protocol import KIND
 from dff.recipes import recipe_names
@@ -35,13 +37,13 @@ PROTOCOLS = {
     "middlebury": (None,),
     "mobile_depth": (None,),
     "nyuv2": ("nyuv2_hybrid", "nyuv2_dered", "nyuv2_d3net"),
-    "zedd": (None,),
+    "zedd": ("zedd", "zedd_test"),
     "arkitscenes": (None,),
     "mdff": (None,),
     "folder": (None,),
     "rgbd": (None,),
 }
-WITHOUT_TRUTH = ("ddff12_official_test", "mobile_depth")
+WITHOUT_TRUTH = ("ddff12_official_test", "zedd_test", "mobile_depth")
 CASES = [(name, protocol) for name, protocols in PROTOCOLS.items() for protocol in protocols]
 
 
@@ -207,13 +209,33 @@ def test_all_of_the_official_test_part_can_be_submitted(
     told = capsys.readouterr()
     assert "nothing to submit" in told.err
     assert json.loads(told.out)["lines"][0]["scored"] == 0
-    for module in (dff.data.ddff12, dataset_run):
-        monkeypatch.setattr(module, "TEST_SCENES", ("lockeroom",))
-        monkeypatch.setattr(module, "TEST_STACKS", 2)
+    monkeypatch.setattr(dff.data.ddff12, "TEST_SCENES", ("lockeroom",))
+    monkeypatch.setattr(dff.data.ddff12, "TEST_STACKS", 2)
     assert run(data, "ddff12", *asked, protocol="ddff12_official_test") == 0
     folder = tmp_path / "saved" / "sml" / "submission"
     assert np.load(folder / "lockeroom" / "DISP_0002.npy").shape == (12, 16)
     assert (folder / "runtime.txt").read_text().count("\n") == 2
+
+
+def test_the_test_part_of_zedd_can_be_submitted(
+    data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dff.data.zedd, "TEST_STACKS", 2)
+    monkeypatch.setattr(dff.data.zedd, "TEST_SIZE", (32, 48))
+    own = tmp_path / "own.toml"
+    own.write_text('base = "zedd_test"\nheight = 32\ncrop = [32, 48]\n')
+    assert run(data, "zedd", "--save-predictions", tmp_path / "saved", protocol=str(own)) == 0
+    with zipfile.ZipFile(tmp_path / "saved" / "sml" / "submission.zip") as packed:
+        assert packed.namelist() == ["zedd_output_0001.npy", "zedd_output_0002.npy"]
+        depth = np.load(io.BytesIO(packed.read("zedd_output_0002.npy")))
+    assert (depth.shape, depth.dtype) == ((32, 48), np.float32)
+    assert 0.6 <= depth.min() <= depth.max() <= 9
+    # a map of another size is refused, and nothing is left of it
+    monkeypatch.setattr(dff.data.zedd, "TEST_SIZE", (32, 49))
+    other = tmp_path / "other.zip"
+    with pytest.raises(ValueError, match=r"other.zip: map 1 is not 49x32 px of finite metres above 0"):
+        dff.data.zedd.write_submission(other, [depth])
+    assert not other.exists()
 
 
 def test_an_earlier_run_is_set_beside_this_one(
@@ -296,5 +318,5 @@ def test_help_names_every_rival(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_wrong_tree_is_told(data: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", "--dataset", "zedd", "--data", str(data("mdff"))]) == 2
+    assert main(["eval", "--dataset", "zedd", "--split", "val", "--data", str(data("mdff"))]) == 2
     assert "zedd is expected as DIR/metadata.txt" in capsys.readouterr().err
