@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from dff import fusion
+from dff.allocator import reused_memory
 from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
@@ -98,6 +99,7 @@ def uses_network(method: AlignMethod, aligner: str | LearnedAligner | None) -> b
     return learned
 
 
+@reused_memory()
 def align(
     stack: FocalStack,
     *,
@@ -157,6 +159,7 @@ def _usable(stack: FocalStack, alignment: Alignment, poor: Poor) -> list[int]:
     return [k for k in everything if k not in strangers]
 
 
+@reused_memory()
 def predict(
     stack: FocalStack,
     *,
@@ -213,6 +216,7 @@ def predict(
     return Prediction(depth, picture, alignment, ordered, used, seconds, engine.name)
 
 
+@reused_memory()
 def fuse(
     stack: FocalStack,
     *,
