@@ -16,7 +16,7 @@ from dff.autofocus.regions import Roi
 from dff.camera import LensCalibration
 from dff.classical.alignment import Alignment
 from dff.learned import work_factor, work_slices
-from dff.model.focus_head import KIND, FocusNetwork, depth_index, load_focus_network
+from dff.model.focus_head import KIND, FocusNetwork, Geometry, depth_index, load_focus_network
 from dff.model.focus_head_encode import Encoded, Seen
 from dff.stack import FocalStack, Progress, Unit, to_float
 from dff.weights import SUFFIX, find_weights, known_weights, load_weights
@@ -35,7 +35,7 @@ class Looked:
         observed: indices of the slices that were looked at.
         factor: px of the stack per px of the maps' picture.
         size: (height, width) of the stack [px].
-        blur_px: blur diameter of one end of the sweep focused at the other, or NaN [px of the maps' picture].
+        geometry: of the slices, for the head.
     """
 
     encoded: Encoded
@@ -44,7 +44,7 @@ class Looked:
     observed: tuple[int, ...]
     factor: int
     size: tuple[int, int]
-    blur_px: float
+    geometry: Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +97,25 @@ class LearnedFocus:
         seen = Seen(pictures(stack), places[:, list(chosen)], places, both)
         with torch.inference_mode():
             encoded = self.network.encode(seen)
-        blur = math.nan
+        blur_px = math.nan
         if stack.lens is not None and stack.unit == "dioptre":
             far, near = stack.positions[[0, -1]]
-            blur = abs(float(stack.lens.resized(1 / factor).coc_px(near, far)))
+            blur_px = abs(float(stack.lens.resized(1 / factor).coc_px(near, far)))
+        return self.looked(encoded, stack, chosen, factor, blur_px)
+
+    def looked(
+        self, encoded: Encoded, stack: FocalStack, observed: tuple[int, ...], factor: int, blur_px: float
+    ) -> Looked:
+        """What was encoded of slices ``observed`` of a stack, reduced by ``factor``; see `Looked`.
+
+        Args:
+            blur_px: diameter of the blur of one end of the sweep focused at the other, in px of the maps'
+                picture; NaN where it is not known.
+        """
+        with torch.inference_mode():
+            geometry = self.network.head.geometry(encoded, encoded.places.new_tensor([blur_px]))
         size = (stack.height, stack.width)
-        return Looked(encoded, stack.positions, stack.unit, chosen, factor, size, blur)
+        return Looked(encoded, stack.positions, stack.unit, observed, factor, size, geometry)
 
     def logits(self, looked: Looked, roi: Roi) -> tuple[np.ndarray, np.ndarray, float]:
         """(K,) logits, (K,) share of each slice in the region's depth, and how sure that depth is, 0 to 1."""
@@ -114,8 +127,7 @@ class LearnedFocus:
         regions = torch.tensor([[[x0, y0, max(x1, x0 + 1e-3), max(y1, y0 + 1e-3)]]], device=device)
         with torch.inference_mode():
             pooled = self.network.pool(looked.encoded, regions)
-            blur = torch.tensor([looked.blur_px], device=device)
-            logits = self.network.head(pooled, looked.encoded, blur)
+            logits = self.network.head(pooled, looked.encoded, looked.geometry)
         return logits[0, 0].cpu().numpy(), pooled.depth[0, 0].cpu().numpy(), float(pooled.sure[0, 0])
 
     def focus(

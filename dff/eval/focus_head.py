@@ -23,7 +23,7 @@ from dff.eval.focus_head_stacks import (
 from dff.eval.focus_head_tables import Found, all_tables, mae_of
 from dff.eval.inputs import Say, Seeds
 from dff.eval.report import Report, Target
-from dff.learned_focus import LearnedFocus, Looked, load_learned_focus
+from dff.learned_focus import LearnedFocus, load_learned_focus
 from dff.models import Model, load_model
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig
@@ -131,9 +131,7 @@ def decision_ms(head: LearnedFocus, case: Case) -> float:
     """CPU time [ms] of one region of an encoded whole stack, mean of `_TIMED`."""
     everything = torch.arange(len(case.focus))[None]
     encoded = encoded_sets(head, case, everything)
-    looked = Looked(
-        encoded, case.focus, "dioptre", tuple(everything[0].tolist()), 1, encoded.size, case.blur_px
-    )
+    looked = head.looked(encoded, case.stack, tuple(everything[0].tolist()), 1, case.blur_px)
     head.focus(looked, case.regions[0])
     began = time.process_time()
     for k in range(_TIMED):

@@ -57,6 +57,12 @@ class Case:
     truth: np.ndarray
     mixed: np.ndarray
 
+    @property
+    def stack(self) -> FocalStack:
+        """The pictures as commands take them."""
+        pictures = [np.ascontiguousarray(one) for one in self.images[0].permute(0, 2, 3, 1).numpy()]
+        return FocalStack(pictures, self.focus)
+
 
 def make_case(
     config: SimulationConfig,
@@ -113,8 +119,7 @@ def contrast_answers(case: Case) -> dict[str, np.ndarray]:
 
 def depth_answers(case: Case, model: Model) -> np.ndarray:
     """(R,) index by the rule of `dff.autofocus.from_depth`; the middle where the depth map knows nothing."""
-    pictures = [np.ascontiguousarray(one) for one in case.images[0].permute(0, 2, 3, 1).numpy()]
-    found = predict(FocalStack(pictures, case.focus), model=model, align="none", aif=False)
+    found = predict(case.stack, model=model, align="none", aif=False)
     answers = [region_focus(found.depth, roi).index for roi in case.regions]
     return np.array([len(case.focus) // 2 if answer is None else answer for answer in answers])
 
@@ -159,7 +164,8 @@ def answers_of(head: LearnedFocus, encoded: Encoded, regions: Sequence[Roi], blu
     boxes = torch.tensor([[roi.x, roi.y, roi.x + roi.w, roi.y + roi.h] for roi in regions]).float()
     with torch.inference_mode():
         pooled = head.network.pool(encoded, boxes.expand(count, -1, -1))
-        logits = head.network.head(pooled, encoded, torch.full((count,), blur_px))
+        geometry = head.network.head.geometry(encoded, torch.full((count,), blur_px))
+        logits = head.network.head(pooled, encoded, geometry)
     shape = len(regions), count
     index, confidence, mixed = np.empty(shape, np.int64), np.empty(shape), np.empty(shape, bool)
     for f, r in np.ndindex(count, len(regions)):

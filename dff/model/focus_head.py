@@ -2,9 +2,9 @@
 
 Logits over the K slices of the ladder are -(d - k)^2 / tau, d the region's depth as a focal index, plus a
 residual. For that, what each slice seen shows of the region is turned into votes for every slice of the
-ladder, as a function of how far away that is; votes are pooled over the slices seen, and neighbours on the
-ladder compared. No index, and no number of slices, is built in: one set of weights serves one slice, some,
-and the whole stack. The make-up is this project's own.
+ladder, as a function of how far away that is; votes are pooled over the slices seen, put beside what a slice
+itself shows, and neighbours on the ladder compared. No index, and no number of slices, is built in: one set
+of weights serves one slice, some, and the whole stack. The make-up is this project's own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _INDEX_SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # slices
 _BLUR_SCALES = (0.5, 1.5, 4.0, 12.0)  # px of blur diameter
 _KNEE = 4.0  # slices: beyond, the parabola goes on as a line
 _ENERGY_FLOOR = 1e-5
+_SAME = 1e-3  # steps: what is this near is the slice itself
 _FIRST_TRUST = -4.0  # before training depth hardly counts: from few slices it is far off
 
 
@@ -68,6 +69,20 @@ class Pooled(NamedTuple):
     slices: Tensor
     depth: Tensor
     sure: Tensor
+
+
+class Geometry(NamedTuple):
+    """Where the slices of the ladder are, seen from the slices that were seen.
+
+    Args:
+        far: (B,K,n,V) how far they are, as votes take it in.
+        nearest: (B,K) which slice seen is nearest.
+        seen: (B,K) 1 for the slices that were seen, else 0.
+    """
+
+    far: Tensor
+    nearest: Tensor
+    seen: Tensor
 
 
 def shifted(x: Tensor, by: int) -> Tensor:
@@ -111,14 +126,15 @@ class FocusHead(nn.Module):
     def __init__(self, config: FocusHeadConfig, features: int) -> None:
         super().__init__()
         c, v = config.channels, config.votes
-        width = features + OCTAVES + PHASES + 1
+        width = features + 2 * OCTAVES + PHASES + 1
         self.norm = nn.LayerNorm(features)
         self.read = nn.Linear(width + 2, c)
         self.compare = nn.ModuleList(FocalLinear(c) for _ in range(2))
         self.context = nn.Linear(2 * c, c)
         self.vote = nn.Linear(c, v)
         self.distance = nn.Linear(len(_INDEX_SCALES) + 2 * len(_BLUR_SCALES) + 1, v, bias=False)
-        self.gather = nn.Linear(2 * v + len(_INDEX_SCALES) + 3, v)
+        self.own = nn.Linear(c, v)
+        self.gather = nn.Linear(3 * v + len(_INDEX_SCALES) + 3, v)
         self.blocks = nn.ModuleList(FocalLinear(v, 2**i) for i in range(config.blocks))
         self.residual = nn.Linear(v, 1)
         self.trust = nn.Linear(5, 1)
@@ -127,32 +143,41 @@ class FocusHead(nn.Module):
             nn.init.zeros_(silent.bias)
         nn.init.constant_(self.trust.bias, _FIRST_TRUST)
 
-    def forward(self, pooled: Pooled, encoded: Encoded, blur_px: Tensor) -> Tensor:
-        """(B,R,K) logits; see `FocusNetwork.forward`."""
+    def geometry(self, encoded: Encoded, blur_px: Tensor) -> Geometry:
+        """What depends on no region: how far every slice of the ladder is from every slice seen.
+
+        Args:
+            blur_px: (B,) as for `FocusNetwork.forward`.
+        """
         places, ladder = encoded.places, encoded.ladder
-        count, n = ladder.shape[1], places.shape[1]
-        x = self._slices(pooled, places, ladder)  # B,R,n,C
+        count = ladder.shape[1]
         step = (ladder[:, -1:] - ladder[:, :1]) / (count - 1)
         away = (ladder[:, :, None] - places[:, None]) / step[..., None]  # B,K,n, in mean steps of the ladder
-        known = torch.isfinite(blur_px).to(x.dtype)[:, None, None]
-        blur = away * (torch.nan_to_num(blur_px) / (count - 1)).to(x.dtype)[:, None, None]  # px, signed
+        known = torch.isfinite(blur_px).to(away.dtype)[:, None, None]
+        blur = away * (torch.nan_to_num(blur_px) / (count - 1)).to(away.dtype)[:, None, None]  # px, signed
         sizes = _steps(blur, _BLUR_SCALES) * known[..., None]
-        far = torch.cat(
-            (_steps(away, _INDEX_SCALES), sizes, sizes.abs(), known.expand_as(away)[..., None]), -1
-        )
-        votes = F.relu(self.vote(x)[:, :, None] + self.distance(far)[:, None])  # B,R,K,n,V
-        index = depth_index(pooled.depth)[..., None] - torch.arange(count, device=x.device)  # B,R,K
-        has_depth = float(n > 1)
+        known = known.expand_as(away)[..., None]
+        far = torch.cat((_steps(away, _INDEX_SCALES), sizes, sizes.abs(), known), dim=-1)
+        distance, nearest = away.abs().min(dim=2)
+        return Geometry(self.distance(far), nearest, (distance < _SAME).to(away.dtype))
+
+    def forward(self, pooled: Pooled, encoded: Encoded, geometry: Geometry) -> Tensor:
+        """(B,R,K) logits; see `FocusNetwork.forward`."""
+        places, ladder = encoded.places, encoded.ladder
+        x = self._slices(pooled, places, ladder)  # B,R,n,C
+        votes = F.relu(self.vote(x)[:, :, None] + geometry.far[:, None])  # B,R,K,n,V
+        at = geometry.nearest[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[-1])
+        own = F.relu(self.own(x.gather(2, at)))  # what a slice itself shows, or the nearest that was seen
+        has_depth = float(places.shape[1] > 1)
+        index = depth_index(pooled.depth)[..., None] - torch.arange(ladder.shape[1], device=x.device)  # B,R,K
         shares = pooled.depth / pooled.sure.clamp_min(1e-6)[..., None]
-        hints = (
-            *_steps(index, _INDEX_SCALES).unbind(-1),
-            (shares + 1e-3).log() / 4,
-            pooled.sure[..., None].expand_as(index),
-            self._was_seen(away)[:, None].expand_as(index),
+        sure = pooled.sure[..., None].expand_as(index)
+        of_depth = torch.cat(
+            (_steps(index, _INDEX_SCALES), torch.stack(((shares + 1e-3).log() / 4, sure), dim=-1)), dim=-1
         )
-        told = torch.cat((votes.mean(dim=3), votes.amax(dim=3), has_depth * torch.stack(hints[:-1], dim=-1),
-                          hints[-1][..., None]), dim=-1)  # fmt: skip
-        y = F.relu(self.gather(told))
+        seen = geometry.seen[:, None, :, None].expand(*index.shape, 1)
+        told = (votes.mean(dim=3), votes.amax(dim=3), own, has_depth * of_depth, seen)
+        y = F.relu(self.gather(torch.cat(told, dim=-1)))
         for block in self.blocks:
             y = block(y)
         residual = self.residual(y)[..., 0]
@@ -184,11 +209,6 @@ class FocusHead(nn.Module):
         distance = index.abs()
         square = torch.where(distance <= _KNEE, distance.square(), 2 * _KNEE * distance - _KNEE**2)
         return -trust * square
-
-    @staticmethod
-    def _was_seen(away: Tensor) -> Tensor:
-        """(B,K) 1 where that very slice was seen."""
-        return (away.abs().amin(dim=2) < 1e-3).to(away.dtype)
 
 
 class FocusNetwork(nn.Module):
@@ -224,13 +244,15 @@ class FocusNetwork(nn.Module):
         """
         inside = clipped(regions, *encoded.size)
         n = encoded.places.shape[1]
-        rows = torch.cat((encoded.features, encoded.energy, encoded.phase), dim=2)
-        maps = region_mean(rows.flatten(1, 2), inside, CELL).unflatten(2, (n, -1))  # B,R,n,C
-        widths = [encoded.features.shape[2], OCTAVES, encoded.phase.shape[2]]
-        features, energy, products = maps.split(widths, dim=-1)
+        features, energy, products = (
+            region_mean(maps.flatten(1, 2), inside, CELL).unflatten(2, (n, -1))  # B,R,n,C
+            for maps in (encoded.features, encoded.energy, encoded.phase)
+        )
         has_phase = encoded.has_phase[:, None, None, None]
+        levels = (energy + _ENERGY_FLOOR).log()
         cues = (
-            (energy + _ENERGY_FLOOR).log() / 4,
+            levels / 4,
+            levels - levels.mean(dim=2, keepdim=True),
             phase(products) * has_phase,
             has_phase.expand(*features.shape[:3], 1),
         )
@@ -253,7 +275,7 @@ class FocusNetwork(nn.Module):
             ValueError: shapes that disagree, places off the ladder, or a region empty or outside.
         """
         encoded = self.encode(seen) if isinstance(seen, Seen) else seen
-        return self.head(self.pool(encoded, regions), encoded, blur_px)
+        return self.head(self.pool(encoded, regions), encoded, self.head.geometry(encoded, blur_px))
 
 
 def build_focus_network(settings: dict[str, Any], *, frozen: bool = True) -> FocusNetwork:

@@ -43,6 +43,7 @@ class FocusHeadSourceConfig:
         frames: numbers of slices seen that follow one another; a step takes one of these, or of the next two.
         scattered: numbers of slices seen at random places.
         whole: whether the whole stack is seen in some steps.
+        sets: of these choices, how many are made of one simulated batch.
         starts: sets of slices seen of each stack in a step, which must agree on where to focus; the whole
             stack is one set.
         regions: per stack and step.
@@ -60,6 +61,7 @@ class FocusHeadSourceConfig:
     frames: tuple[int, ...] = (1, 2, 3, 5)
     scattered: tuple[int, ...] = (4,)
     whole: bool = True
+    sets: int = 2
     starts: int = 4
     regions: int = 16
     region_px: tuple[int, int] = (12, 128)
@@ -69,10 +71,9 @@ class FocusHeadSourceConfig:
     phase_share: float = 0.6
 
     def __post_init__(self) -> None:
-        if not self.kinds or min(self.batch, self.reuse, self.pool, self.starts, self.regions) < 1:
-            raise ValueError(
-                "FocusHeadSourceConfig: give a kind, and batch, reuse, pool, starts, regions of 1 or more"
-            )
+        counts = ("batch", "reuse", "pool", "sets", "starts", "regions")
+        if not self.kinds or min(getattr(self, name) for name in counts) < 1:
+            raise ValueError(f"FocusHeadSourceConfig: give a kind, and {', '.join(counts)} of 1 or more")
         if not (self.frames or self.scattered or self.whole) or min((*self.frames, *self.scattered, 1)) < 1:
             raise ValueError("FocusHeadSourceConfig: frames, scattered, whole: give one that is 1 or more")
         if not 2 <= self.region_px[0] <= self.region_px[1]:

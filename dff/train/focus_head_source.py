@@ -107,7 +107,7 @@ def sweep_blur_px(made: SimulatedBatch) -> Tensor:
 def focus_stacks(
     kind: StackKind, config: FocusHeadTrainConfig, seed: int, photos: PhotoPack | None, device: torch.device
 ) -> Batch:
-    """Aligned stacks: what is seen, "ladder", "true_focus" (B,N), "dioptre", "valid" (B,H,W), "blur_px" (B,)."""
+    """Aligned stacks and their truth: "true_focus" (B,N), "dioptre", "valid" (B,H,W), "blur_px" (B,)."""
     source = config.source
     count = int(np.random.default_rng(seed).choice(kind.slices)) or None
     generator = torch.Generator(device).manual_seed(seed)
@@ -166,6 +166,10 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
         self.network = network
 
     def make(self, seed: int) -> Batch:
+        return self.stacks(seed, whole=False)
+
+    def stacks(self, seed: int, *, whole: bool) -> Batch:
+        """The batch of a seed, with ``source.sets`` choices of what is seen of it, or with all."""
         weights = np.array([kind.weight for kind in self.config.source.kinds])
         random = np.random.default_rng(seed)
         kind = self.config.source.kinds[int(random.choice(len(weights), p=weights / weights.sum()))]
@@ -173,6 +177,9 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
         generator = torch.Generator(self.device).manual_seed(seed)
         batch, count = stacks["ladder"].shape
         sets = seen_sets(self.config.source, count, batch, generator)
+        if not whole:
+            kept_sets = random.choice(sorted(sets), min(self.config.source.sets, len(sets)), replace=False)
+            sets = {name: sets[name] for name in kept_sets.tolist()}
         if self.config.joint:
             return stacks | {f"{name}/chosen": chosen for name, chosen in sets.items()}
         kept = {name: stacks[name] for name in _TRUTH}
@@ -245,7 +252,7 @@ def held_out_batches(
     source = FocusHeadSource(config, seed, network, photos=photos, device=device)
     found = []
     for index in range(config.validation.batches):
-        made = source.make(validation_seed(seed, index))
+        made = source.stacks(validation_seed(seed, index), whole=True)
         generator = torch.Generator(device).manual_seed(validation_seed(seed, index))
         found += [draw(config.source, made, name, generator) for name in sets_of(made)]
     return found
