@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import tyro
 
 KINDS = ("plain", "prims", "slant", "plain", "thin", "close", "meshes", "mixed")
-FIRST_SEED = 5000  # benchmarks use smaller ones
+FIRST_SEED = 5000  # smaller ones are for benchmarks
 BOUNCES = 2
 
 
@@ -78,7 +78,7 @@ def render_all(arguments: Arguments) -> Path:
     """Render what is missing, and pack it.
 
     Raises:
-        ValueError: bpy is missing, no such kind, or the file cannot be written.
+        ValueError: bpy is missing, no such kind, a seed of the benchmarks, or the file cannot be written.
         FileNotFoundError: no such folder.
     """
     import torch
@@ -91,6 +91,10 @@ def render_all(arguments: Arguments) -> Path:
     from dff.simulator.scene_pack import PACKED, ScenePack, load_scenes
 
     out = check_output(arguments.out, (PACKED,), arguments.overwrite)
+    if arguments.seed < FIRST_SEED:
+        raise ValueError(
+            f"--seed {arguments.seed}: scenes of seeds below {FIRST_SEED} are for benchmarks; give a larger one"
+        )
     if min(arguments.count, len(arguments.kinds)) < 1:
         raise ValueError("render_scenes: give --count 1 or more, and at least one of --kinds")
     configs = [BlenderConfig(kind, (arguments.size,) * 2, margin_px=0) for kind in arguments.kinds]

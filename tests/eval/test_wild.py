@@ -17,6 +17,7 @@ from dff.eval.__main__ import main
 from dff.eval.baselines.methods import Estimate
 from dff.eval.baselines.rivals import RIVALS, combinations
 from dff.eval.depth_models_cycles import ThinLensStack
+from dff.eval.depth_models_protocol import Protocol as DepthModels
 from dff.eval.depth_models_sets import Case
 from dff.eval.inputs import Seeds
 from dff.eval.wild_protocol import Level, Protocol
@@ -25,6 +26,8 @@ from dff.eval.wild_tuning import tune
 from dff.recipes import load_recipe
 from dff.stack import FocalStack
 from dff.train import source
+from dff.train.render_scenes import FIRST_SEED
+from dff.train.render_scenes import main as render
 from dff.train.source import HELD_OUT_SEEDS, stream_seed
 
 SMALL = """
@@ -95,6 +98,15 @@ def test_training_cannot_draw_a_held_out_seed(protocol: Protocol, monkeypatch: p
 
     monkeypatch.setattr(source.np.random, "SeedSequence", Low)
     assert stream_seed(1, 2) == 70003 + HELD_OUT_SEEDS
+
+
+def test_rendered_scenes_of_the_benchmarks_cannot_be_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_out = load_recipe("eval", "depth-models", DepthModels).cycles.scenes
+    assert max(scene.seed for scene in held_out) < FIRST_SEED
+    assert render([str(tmp_path / "scenes.safetensors"), "--seed", "901", "--count", "1"]) == 2
+    assert "--seed 901: scenes of seeds below 5000 are for benchmarks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
