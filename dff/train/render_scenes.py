@@ -93,7 +93,7 @@ def render_all(arguments: Arguments) -> Path:
     out = check_output(arguments.out, (PACKED,), arguments.overwrite)
     if arguments.seed < FIRST_SEED:
         raise ValueError(
-            f"--seed {arguments.seed}: scenes of seeds below {FIRST_SEED} are for benchmarks; give a larger one"
+            f"--seed {arguments.seed}: scenes of seeds below {FIRST_SEED} are for benchmarks; give a larger"
         )
     if min(arguments.count, len(arguments.kinds)) < 1:
         raise ValueError("render_scenes: give --count 1 or more, and at least one of --kinds")
