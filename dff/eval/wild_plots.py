@@ -54,7 +54,7 @@ def _risk_plot(every: Sequence[Scores], style: Mapping[str, tuple[Colour, bool]]
             lines.append(Line(100 * COVERAGES, risk, *look))
             top = max(top, float(risk.max()))
     title = "MAE [sweep] of the surest pixels, all levels"
-    return Plot(title, "share of pixels [%]", (0, 100), (0, _HEADROOM * top), lines[::-1])
+    return Plot(title, "share of pixels [%]", (0, 100), (0, _HEADROOM * (top or 1.0)), lines[::-1])
 
 
 def _sheet(plots: Sequence[Plot], style: Mapping[str, tuple[Colour, bool]]) -> np.ndarray:

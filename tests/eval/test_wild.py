@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dff.data.sample import DepthSample
 from dff.eval import wild
@@ -20,8 +21,18 @@ from dff.eval.depth_models_cycles import ThinLensStack
 from dff.eval.depth_models_protocol import Protocol as DepthModels
 from dff.eval.depth_models_sets import Case
 from dff.eval.inputs import Seeds
+from dff.eval.wild_plots import COLUMNS, HEIGHT, WIDTH, write_plots
 from dff.eval.wild_protocol import Level, Protocol
-from dff.eval.wild_score import COVERAGES, Scored, as_sample, by_seed, mean_of, score, standard_error
+from dff.eval.wild_score import (
+    COVERAGES,
+    MEASURES,
+    Scored,
+    as_sample,
+    by_seed,
+    mean_of,
+    score,
+    standard_error,
+)
 from dff.eval.wild_tuning import tune
 from dff.recipes import load_recipe
 from dff.stack import FocalStack
@@ -176,6 +187,15 @@ def test_means_and_their_errors_by_hand() -> None:
     # of 2 and 4: deviation sqrt(2), over sqrt(2)
     assert mean.mae_error == pytest.approx(1.0)
     assert math.isnan(standard_error([1.0]))
+
+
+def test_plots_of_methods_that_tell_no_confidence(protocol: Protocol, tmp_path: Path) -> None:
+    axis = protocol.axes[2]
+    scored = Scored(dict.fromkeys(MEASURES, 0.1), 1.0, None)
+    scores = {"net": {0: scored, 1: scored}, "sml": {0: scored, 1: scored}}
+    path = write_plots(tmp_path / "plots", [axis], {axis.name: [scores] * len(axis.levels)}, [scores])
+    with Image.open(path) as sheet:
+        assert sheet.size == (COLUMNS * WIDTH, HEIGHT + 2 * 28)
 
 
 def test_tuning_takes_the_best() -> None:
