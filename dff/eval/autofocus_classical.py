@@ -25,6 +25,7 @@ from dff.eval.inputs import Say
 from dff.eval.report import Cell, Report, Table
 
 NAME = "af-classical"
+_LEAST = 12  # patches in the middle of the picture that a calibration for it needs
 PUBLISHED_PAIRS = {
     "normalised-envelope-l1": (2.731, 5.218),
     "census": (3.737, 8.126),
@@ -164,7 +165,8 @@ def single_maps(
     picked = np.unique(
         np.linspace(0, len(training) - 1, min(protocol.calibration, len(training))).round().astype(int)
     )
-    picked = picked[rival.inside(training.centre[picked])]
+    inside = rival.inside(training.centre[picked])
+    picked = picked[inside] if inside.sum() >= _LEAST else picked
     starts = np.stack([random.permutation(training.count)[:3] for _ in picked])
     frames = [training.frames(int(k), row) for k, row in zip(picked, starts, strict=True)]
     cue = np.concatenate([rival.cue(one[:, 0], one[:, 1]) for one in frames])

@@ -73,10 +73,11 @@ def trained_network(
 ) -> Path:
     """Weights of a row and seed in the folder ``work``; trained if they are not there yet."""
     key = _key(config, seed, data)
+    kept = sorted(work.glob(f"*-{seed}-{key}/network{SUFFIX}"))  # of another study's row, too
+    if kept:
+        return kept[0]
     folder = work / f"{folder_name(variant.name)}-{seed}-{key}"
     weights = folder / f"network{SUFFIX}"
-    if weights.is_file():
-        return weights
     work.mkdir(parents=True, exist_ok=True)
     half = _half(config, seed, work, data, say, device)
     # a run that was cut short begins its second half again

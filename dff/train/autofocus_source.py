@@ -18,7 +18,7 @@ from dff.train.augment import Batch
 from dff.train.autofocus_config import AutofocusTrainConfig
 from dff.train.source import stream_seed
 
-_ORDER, _FLIP = range(2)  # streams of random numbers, apart from each other
+_ORDER, _FLIP, _DROPOUT = range(3)  # streams of random numbers, apart from each other
 
 
 def at_patches(config: AutofocusTrainConfig, folder: Path | None) -> AutofocusTrainConfig:
@@ -62,8 +62,8 @@ class _Draws:
 class PatchSource:
     """Batches for training.
 
-    Each has "frames" (S*F,m,C,h,w), "index" (S*F,m), "place" (S*F,2,h,w), "target" (S,) and "progress" ();
-    the F inputs of a patch follow each other.
+    Each has "frames" (S*F,m,C,h,w), "index" (S*F,m), "place" (S*F,2,h,w), "target" (S,), "progress" ()
+    and "draw" (), a seed for what the network itself draws; the F inputs of a patch follow each other.
 
     Args:
         first: the network of the first step, for one of the second; in evaluation mode.
@@ -115,7 +115,8 @@ class PatchSource:
             inputs |= {key: torch.cat([inputs[key], second[key]], dim=1) for key in ("frames", "index")}
         target = torch.from_numpy(self.patches.index[scenes])
         progress = torch.tensor(self.config.progress(step))
-        return {**inputs, "target": target, "progress": progress}
+        draw = torch.tensor(stream_seed(self.seed, _DROPOUT, self.rank, step))
+        return {**inputs, "target": target, "progress": progress, "draw": draw}
 
     def _inputs(self, scenes: np.ndarray, windows: Tensor, draws: _Draws) -> Batch:
         rows = zip(scenes, windows, draws.flips, draws.insets, strict=True)

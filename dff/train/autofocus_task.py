@@ -56,8 +56,12 @@ class AutofocusTask:
         return held_out_batches(self.config, self.kept_back)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
-        with precision():
-            logits = model(batch["frames"], batch["index"], batch["place"])
+        frames = batch["frames"]
+        devices = [frames.device] if frames.device.type == "cuda" else []
+        # dropout as a function of the step, else a resumed run would draw something else
+        with precision(), torch.random.fork_rng(devices):
+            torch.manual_seed(int(batch["draw"]))
+            logits = model(frames, batch["index"], batch["place"])
         by_scene = logits.float().unflatten(0, (len(batch["target"]), -1))
         return focal_consistency_loss(by_scene, batch["target"], float(batch["progress"]), self.config.loss)
 
