@@ -53,3 +53,28 @@ def snapshot() -> Callable[[], dict[str, bytes]]:
         return {str(path): path.read_bytes() if path.is_file() else b"" for path in Path().rglob("*")}
 
     return take
+
+
+@pytest.fixture
+def untrained_head(tmp_path: Path) -> Path:
+    """Weights of an untrained autofocus head that trusts depth: the prior of its depth network answers."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+    from safetensors.torch import save_file
+
+    from dff.model.focus_head import KIND, FocusHeadConfig, FocusNetwork
+    from dff.model.network import SIZES, DepthNetwork
+    from dff.weights import FORMAT
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = FocusHeadConfig(channels=12, votes=12, blocks=1)
+    network = FocusNetwork(DepthNetwork(SIZES["nano"]), config)
+    torch.nn.init.constant_(network.head.trust.bias, 3.0)
+    made = {"head": asdict(config), "depth": asdict(SIZES["nano"])}
+    header = {"format": FORMAT, "network": KIND, "config": json.dumps(made), "info": "{}"}
+    path = tmp_path / "untrained.safetensors"
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path, header)
+    return path

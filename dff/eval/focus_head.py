@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from dff.autofocus.metrics import accuracy, hunting
+from dff.eval.focus_head_patches import patches_table
 from dff.eval.focus_head_stacks import (
     Answers,
     Case,
@@ -62,6 +64,7 @@ class Protocol:
         misalignment_px: largest root mean square corner error left by the alignment.
         frames: numbers of slices that follow one another.
         depth_models: whose depth the index rule is tried on.
+        patches: most that are taken of a file of them.
         bars: what is wanted.
     """
 
@@ -72,6 +75,7 @@ class Protocol:
     misalignment_px: float
     frames: tuple[int, ...]
     depth_models: tuple[str, ...]
+    patches: int = 200
     bars: Bars = Bars()
 
 
@@ -160,6 +164,7 @@ def run(
     protocol: Protocol,
     weights: str,
     photos: PhotoPack | None,
+    patches: Path | None,
     *,
     limit: int | None,
     options: str,
@@ -186,4 +191,6 @@ def run(
         Target("one region of an encoded stack, CPU [ms]", timed, "at most", protocol.bars.decision_ms),
     ]
     tables = all_tables(found, about)
+    if patches is not None:
+        tables.append(patches_table(head, patches, protocol.patches if limit is None else limit, say))
     return Report(NAME, options, asdict(protocol), tables, targets)

@@ -19,10 +19,12 @@ class FocusHead(Options):
     Args:
         head: Name or path of its weights.
         photos: Folder or packed file of photographs; every fifth is held out from training, and used here.
+        patches: File of simulated patches to try it on too (python -m dff.train.autofocus_patches).
     """
 
     head: str = "af-tiny"
     photos: Path | None = None
+    patches: Path | None = None
 
     def run(self) -> Report:
         from dff.eval import focus_head
@@ -31,7 +33,8 @@ class FocusHead(Options):
 
         photos = split(load_photos(self.photos))[1] if self.photos else None
         typed = [f"--head {Path(self.head).name}", *(["--photos DIR"] if self.photos else [])]
-        return self.run_module(focus_head, self.head, photos, typed=typed)
+        typed += ["--patches FILE"] if self.patches else []
+        return self.run_module(focus_head, self.head, photos, self.patches, typed=typed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +14,13 @@ from dff.autofocus.regions import Roi
 from dff.classical.alignment import Alignment
 from dff.cli import main
 from dff.learned_focus import LearnedFocus, check_observed, decide, load_learned_focus
-from dff.model.focus_head import KIND, FocusHeadConfig, FocusNetwork
-from dff.model.network import SIZES, DepthNetwork
 from dff.stack import FocalStack
 from dff.weights import FORMAT
 
-CONFIG = FocusHeadConfig(channels=12, votes=12, blocks=1)
-
 
 @pytest.fixture
-def head(tmp_path: Path) -> str:
-    """An untrained head that trusts depth: the prior of the depth network answers."""
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    network = FocusNetwork(DepthNetwork(SIZES["nano"]), CONFIG)
-    torch.nn.init.constant_(network.head.trust.bias, 3.0)
-    config = {"head": asdict(CONFIG), "depth": asdict(SIZES["nano"])}
-    header = {"format": FORMAT, "network": KIND, "config": json.dumps(config), "info": "{}"}
-    path = tmp_path / "untrained.safetensors"
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path, header)
-    return str(path)
+def head(untrained_head: Path) -> str:
+    return str(untrained_head)
 
 
 def identity(stack: FocalStack) -> Alignment:

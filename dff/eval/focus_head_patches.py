@@ -1,0 +1,95 @@
+"""The autofocus head on a file of simulated patches (`dff.data.af_patches`), beside contrast measures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dff.autofocus.measures import MEASURES
+from dff.autofocus.metrics import WITHIN, accuracy
+from dff.autofocus.regions import Roi
+from dff.classical.motion import warp
+from dff.data.af_patches import SimulatedPatches
+from dff.eval.focus_head_stacks import Case, answers_of, encoded_sets, without_halves
+from dff.eval.inputs import Say
+from dff.eval.report import Cell, Table
+from dff.learned_focus import LearnedFocus
+from dff.simulator.camera_model import CameraModel
+from dff.simulator.camera_prior import load_camera
+from dff.simulator.textures import to_display
+
+RAW, REGISTERED = "as taken", "registered"
+
+
+def sweep_blur(patches: SimulatedPatches) -> float:
+    """Blur diameter [px] of one end of the ladder focused at the other, of the camera that took a file."""
+    camera = load_camera(json.loads(patches.settings)["patches"]["camera"])
+    assert isinstance(camera, CameraModel)
+    lens = camera.lens.resized(patches.frame[1] / camera.picture_width)
+    return abs(float(lens.coc_px(patches.focus[-1], patches.focus[0])))
+
+
+def patch_case(patches: SimulatedPatches, patch: int) -> Case:
+    """One patch brought onto its reference slice by the true motion; the whole of it is the region."""
+    slices = zip(patches.stack(patch), patches.matrices[patch], strict=True)
+    moved = np.stack([np.stack([warp(half, matrix) for half in both]) for both, matrix in slices])
+    left, right = (to_display(torch.from_numpy(moved[:, side, None]))[None] for side in (0, 1))
+    ladder = (patches.focus - patches.focus[0]) / np.ptp(patches.focus)
+    height, width = patches.size
+    whole = moved.mean(axis=1)
+    return Case(
+        light=whole,
+        images=to_display(torch.from_numpy(whole[:, None]))[None].expand(-1, -1, 3, -1, -1),
+        halves=(left, right),
+        ladder=torch.from_numpy(ladder[None]).float(),
+        focus=patches.focus,
+        blur_px=sweep_blur(patches),
+        regions=(Roi(0, 0, width, height),),
+        truth=patches.index[patch : patch + 1],
+        mixed=np.zeros(1, bool),
+    )
+
+
+def patches_table(head: LearnedFocus, path: Path, most: int | None, say: Say) -> Table:
+    """Head and the best contrast measures on patches of a file, at most ``most`` of them, spread evenly."""
+    patches = SimulatedPatches(path)
+    count = min(most or len(patches), len(patches))
+    chosen = np.linspace(0, len(patches) - 1, count).round().astype(int)
+    everything = torch.arange(patches.count)[None]
+    answers: dict[str, list[int]] = {}
+    for done, patch in enumerate(chosen):
+        if done % 20 == 0:
+            say(f"focus-head: {done}/{count} patches")
+        case = patch_case(patches, int(patch))
+        encoded = encoded_sets(head, case, everything)
+        for name, view in (("head, I*", without_halves(encoded)), ("head, D*", encoded)):
+            found = answers_of(head, view, case.regions, case.blur_px)
+            answers.setdefault(name, []).append(int(found.index[0, 0]))
+        taken = patches.stack(int(patch)).mean(axis=1)
+        for name, measure in MEASURES.items():
+            for how, stack in ((RAW, taken), (REGISTERED, case.light)):
+                answers.setdefault(f"contrast {how}, {name}", []).append(int(measure(stack).argmax()))
+    truth, hard = patches.index[chosen], patches.hard[chosen]
+    scored = {name: np.array(found) for name, found in answers.items()}
+    rows: list[list[Cell]] = []
+    for kind, part in (("all", np.ones_like(hard)), ("hard", hard)):
+        mae = {name: float(np.abs(found - truth)[part].mean()) for name, found in scored.items()}
+        best = [
+            min((name for name in mae if name.startswith(f"contrast {how}")), key=mae.__getitem__)
+            for how in (RAW, REGISTERED)
+        ]
+        for name in (*best, "head, I*", "head, D*"):
+            got = accuracy(scored[name][part], truth[part])
+            rows.append([kind, name, *(got[f"within_{k}"] for k in WITHIN), got["mae"], got["rmse"]])
+    shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
+    note = (
+        f"{count} patches of {patches.size[0]} px, whole stacks, of a file of `python -m "
+        f"dff.train.autofocus_patches`, split {patches.split}, {int(hard.sum())} of them hard; the head, and "
+        "contrast where it says so, on patches brought onto the middle slice by the true motion; of the "
+        "contrast measures the best here is shown."
+    )
+    columns = {"patches": "", "method": "", **shares, "MAE": ".2f", "RMSE": ".2f"}
+    return Table("Patches of a file", columns, rows, note)
