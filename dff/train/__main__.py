@@ -54,6 +54,7 @@ def _run(arguments: Arguments) -> None:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     import torch
 
+    from dff.allocator import reused_memory
     from dff.formats.safe_write import check_folder
     from dff.train.checkpoint import NAME
     from dff.train.depth_task import with_scenes
@@ -78,7 +79,7 @@ def _run(arguments: Arguments) -> None:
         stop_after_s=None if arguments.stop_after is None else 60 * arguments.stop_after,
         decay=arguments.decay,
     )
-    with world(arguments.device) as here:
+    with world(arguments.device) as here, reused_memory():
         say = (lambda text: print(text, flush=True)) if here.leads else (lambda text: None)
         train(config, options, here, photos, say)
 

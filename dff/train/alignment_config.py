@@ -73,7 +73,7 @@ class AlignmentTrainConfig(RunConfig):
     network: AlignmentConfig = field(default_factory=AlignmentConfig)
     source: MotionSourceConfig = field(default_factory=MotionSourceConfig)
     loss: AlignmentLossConfig = field(default_factory=AlignmentLossConfig)
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "native"] = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -173,7 +173,7 @@ class RunConfig:
     Args:
         steps: where the run ends unless told otherwise.
         precision: "bfloat16" runs the network in half precision (weights stay float32); "auto" does so on
-            CUDA alone.
+            CUDA alone, "native" on processors with that number format as well.
         checkpoint_every: steps between checkpoints, besides those at validations.
         log_every: steps between lines of the log.
     """
@@ -182,7 +182,7 @@ class RunConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     steps: int = 20000
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "native"] = "auto"
     checkpoint_every: int = 100
     log_every: int = 10
 

@@ -14,7 +14,7 @@ from dff.train import checkpoint, export
 from dff.train.__main__ import main
 from dff.train.config import TrainConfig
 from dff.train.distributed import World
-from dff.train.loop import RunOptions, train
+from dff.train.loop import RunOptions, half_precision, train
 
 HERE = World(0, 1, torch.device("cpu"))
 
@@ -177,3 +177,23 @@ def test_another_network_is_refused_on_resume(config: TrainConfig, tmp_path: Pat
     run(config, tmp_path, steps=1)
     with pytest.raises(ValueError, match="made by another network"):
         run(replace(config, size="tiny"), tmp_path, steps=2, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "known_to_the_processor", "half"),
+    [
+        ("float32", True, False),
+        ("bfloat16", False, True),
+        ("auto", True, False),
+        ("native", False, False),
+        ("native", True, True),
+    ],
+)
+def test_half_precision_on_a_processor(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, asked: str, known_to_the_processor: bool, half: bool
+) -> None:
+    monkeypatch.setattr("dff.train.loop._computes_in_half", lambda: known_to_the_processor)
+    context = half_precision(replace(config, precision=asked), torch.device("cpu"))  # type: ignore[arg-type]
+    with context():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype == (torch.bfloat16 if half else torch.float32)
