@@ -122,11 +122,15 @@ class LensCalibration:
         focus: (K,) focus of each focal index in dioptres, rising: index 0 is the farthest.
         motor_code: (K,) code sent to the lens driver for each index; strictly monotonic.
         camera: a name, so that a calibration is not used with another camera unnoticed.
+        temperature_per_c: codes by which the lens goes too far per degree above 25 C.
+        posture: codes by which it goes too far when it looks straight up; scales with sin(pitch).
     """
 
     focus: np.ndarray
     motor_code: np.ndarray
     camera: str = ""
+    temperature_per_c: float = 0.0
+    posture: float = 0.0
 
     def __post_init__(self) -> None:
         focus = _ladder("LensCalibration", "focus", self.focus, "up")
@@ -137,6 +141,8 @@ class LensCalibration:
             )
         if focus[0] < 0:
             raise ValueError("LensCalibration: focus must be >= 0 dioptres (0 is infinity)")
+        if not (math.isfinite(self.temperature_per_c) and math.isfinite(self.posture)):
+            raise ValueError("LensCalibration: temperature_per_c and posture must be finite numbers of codes")
         object.__setattr__(self, "focus", focus)
         object.__setattr__(self, "motor_code", code)
 
@@ -148,14 +154,22 @@ class LensCalibration:
         """Fractional focal index of a focus [dioptre], clamped to the calibrated range."""
         return np.interp(focus, self.focus, np.arange(self.focus.size))
 
-    def code_of_focus(self, focus: Any) -> np.ndarray:
-        """Motor code of a focus [dioptre], clamped to the calibrated range."""
-        return np.interp(focus, self.focus, self.motor_code)
+    def excess(self, temperature_c: float = 25.0, pitch_deg: float = 0.0) -> float:
+        """Codes by which temperature and posture carry the lens beyond what it is told."""
+        return self.temperature_per_c * (temperature_c - 25.0) + self.posture * math.sin(
+            math.radians(pitch_deg)
+        )
 
-    def focus_of_code(self, code: Any) -> np.ndarray:
-        """Focus [dioptre] of a motor code, clamped to the calibrated range."""
+    def code_of_focus(self, focus: Any, temperature_c: float = 25.0, pitch_deg: float = 0.0) -> np.ndarray:
+        """Motor code that brings a focus [dioptre], clamped to the calibrated range, before the offsets."""
+        nominal = np.interp(focus, self.focus, self.motor_code)
+        return np.asarray(nominal - self.excess(temperature_c, pitch_deg))
+
+    def focus_of_code(self, code: Any, temperature_c: float = 25.0, pitch_deg: float = 0.0) -> np.ndarray:
+        """Focus [dioptre] that a motor code brings, clamped to the calibrated range: the inverse."""
         order = np.argsort(self.motor_code)
-        return np.interp(code, self.motor_code[order], self.focus[order])
+        reached = np.asarray(code, dtype=np.float64) + self.excess(temperature_c, pitch_deg)
+        return np.interp(reached, self.motor_code[order], self.focus[order])
 
     def save(self, path: str | Path) -> None:
         """Write the calibration as JSON."""
@@ -164,22 +178,42 @@ class LensCalibration:
             "focus_dioptre": self.focus.tolist(),
             "motor_code": self.motor_code.tolist(),
         }
+        offsets = {"temperature_per_c": self.temperature_per_c, "posture": self.posture}
+        text |= {name: codes for name, codes in offsets.items() if codes}
         Path(path).write_text(json.dumps(text, indent=2) + "\n")
 
     @classmethod
-    def load(cls, path: str | Path) -> LensCalibration:
-        """Read a calibration written by `save`."""
+    def load(cls, path: str | Path, camera: str = "") -> LensCalibration:
+        """Read a calibration written by `save`.
+
+        Args:
+            camera: name of the camera it is for; "": any.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: no calibration, or one of another camera.
+        """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such calibration file")
         try:
             raw = json.loads(path.read_text())
-            return cls(raw["focus_dioptre"], raw["motor_code"], raw.get("camera", ""))
+            found = cls(
+                raw["focus_dioptre"],
+                raw["motor_code"],
+                raw.get("camera", ""),
+                float(raw.get("temperature_per_c", 0.0)),
+                float(raw.get("posture", 0.0)),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path}: not a lens calibration ({type(error).__name__}: {error}); "
                 "it needs focus_dioptre and motor_code"
             ) from None
+        if camera and found.camera != camera:
+            named = f"of camera {found.camera!r}" if found.camera else "of no named camera"
+            raise ValueError(f"{path}: a calibration {named}, not of {camera!r}; give the one of this camera")
+        return found
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dff.autofocus.curves import DEFAULT_MEASURE
 from dff.autofocus.measures import measure
 from dff.autofocus.patches import LEAST_SIDE
 from dff.autofocus.regions import Roi, middle
+from dff.camera import Lens
 from dff.closedloop.lens import MovingLens, Timing, ideal_motor
 from dff.closedloop.policy import Frame, Track
 
@@ -35,6 +36,12 @@ def region(roi: Roi | None, height: int, width: int) -> Roi:
     return inside
 
 
+def blur_growth(lens: Lens, track: Track) -> float:
+    """Growth of the blur radius [px] from one index to the next, over a track in dioptres in the mean."""
+    ends = track.positions[[0, -1]]
+    return float(abs(lens.coc_px(ends[0], ends[1]))) / 2 / track.last
+
+
 class Scene(Protocol):
     """What stands before the camera.
 
@@ -42,11 +49,13 @@ class Scene(Protocol):
         track: positions the lens can be sent to.
         truth: position of the region in focus, in the track's unit.
         depth_of_field: how far off, in the same unit, focus may be before it shows; None: unknown.
+        blur_px_per_index: growth of the blur radius from one index to the next; None: unknown.
     """
 
     track: Track
     truth: float
     depth_of_field: float | None
+    blur_px_per_index: float | None
 
     def view(self, position: float, shot: int, halves: bool) -> View:
         """The region with the lens at ``position``; ``shot`` picks the noise; ``halves``: those, too."""

@@ -9,7 +9,7 @@ import numpy as np
 from dff.autofocus.curves import DEFAULT_MEASURE
 from dff.autofocus.measures import measure
 from dff.autofocus.regions import Roi
-from dff.closedloop.drive import View, region
+from dff.closedloop.drive import View, blur_growth, region
 from dff.closedloop.policy import Track
 from dff.stack import FocalStack, to_luma
 
@@ -52,9 +52,11 @@ class RecordedScene:
         self.curve = np.array([float(sharpness(picture)) for picture in self._pictures])
         self.truth = self.track.position(int(self.curve.argmax()) if truth is None else truth)
         self.depth_of_field: float | None = None
+        self.blur_px_per_index: float | None = None
         if stack.lens is not None and stack.focus is not None:
             far, near = stack.lens.depth_of_field(self.truth)
             self.depth_of_field = (near - far) / 2
+            self.blur_px_per_index = blur_growth(stack.lens, self.track)
 
     def view(self, position: float, shot: int, halves: bool) -> View:
         """The region as recorded: no other noise and no halves, whatever is asked."""

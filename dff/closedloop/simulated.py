@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dff.autofocus.disparity import zncc_disparity
 from dff.autofocus.regions import Roi
-from dff.closedloop.drive import View, region
+from dff.closedloop.drive import View, blur_growth, region
 from dff.closedloop.policy import Frame, Track
 from dff.closedloop.scan import Phase
 from dff.simulator.camera_model import CameraModel
@@ -104,6 +104,7 @@ class SimulatedScene:
         self.truth = float(np.median(depth))
         far_end, near_end = self.lens.depth_of_field(self.truth)
         self.depth_of_field: float | None = (near_end - far_end) / 2
+        self.blur_px_per_index: float | None = blur_growth(self.lens, self.track)
         self.share = float((np.abs(depth - self.truth) <= self.depth_of_field).mean())
 
     def view(self, position: float, shot: int, halves: bool) -> View:

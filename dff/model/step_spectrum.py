@@ -1,7 +1,7 @@
 """Distance to focus from the spectrum of a patch: our own estimator and discriminator, in one small network.
 
-Blur multiplies a spectrum, so it adds to its logarithm, whatever the scene's contrast; noise shows as the floor
-of the finest bands. What is learned is only how to read 64 numbers, which takes seconds of training.
+Blur multiplies a spectrum, so it adds to its logarithm, whatever the scene's contrast; noise shows as the
+floor of the finest bands. What is learned is only how to read 64 numbers, which takes little training.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dff.weights import load_network
 
 SPECTRUM = "step_spectrum"
 _LEAST = 1e-9  # power under the logarithm: a hundredth of what rounding to 8 bit leaves
-_MIDDLE, _SPREAD = -4.0, 5.0  # of natural logarithms of power, roughly
+_MIDDLE, SPREAD = -4.0, 5.0  # of natural logarithms of power, roughly
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class SpectrumConfig:
             raise ValueError("SpectrumConfig: positions, px_per_position and focused must be above 0")
 
 
+def band_edges(bands: int) -> Tensor:
+    """(bands+1,) edges of the bands [cycles per pixel]."""
+    return 2.0 ** (torch.arange(bands + 1) / bands * math.log2(PATCH / 2)) / PATCH
+
+
 @cache
 def _band_of(bands: int, device: str) -> tuple[Tensor, Tensor]:
     """Band of every frequency of a patch, flat, the last of them for what has none; and their weights."""
@@ -79,14 +84,29 @@ def spectrum(patches: Tensor, bands: int = 64) -> Tensor:
     window = torch.hann_window(PATCH, periodic=False, device=patches.device)
     flat = (patches - patches.mean((-2, -1), keepdim=True))[:, 0] * window[:, None] * window[None, :]
     power = torch.fft.rfft2(flat, norm="ortho").abs().square_()
-    level = ((power + _LEAST).log_() - _MIDDLE) / _SPREAD
+    level = to_level(power)
     place, share = _band_of(bands, str(patches.device))
     sums = torch.zeros(len(level), bands + 1, device=level.device)
     sums.index_add_(1, place, level.flatten(1))
-    mean = sums[:, :bands] * share
+    return (sums[:, :bands] * share)[:, filled(bands)]
+
+
+@cache
+def filled(bands: int) -> Tensor:
+    """(bands,) for each band the nearest at or below it that has frequencies of a patch in it."""
+    place, _ = _band_of(bands, "cpu")
     counted = torch.bincount(place, minlength=bands + 1)[:bands] > 0
-    below = torch.cummax(torch.where(counted, torch.arange(bands, device=level.device), 0), 0).values
-    return mean[:, below]
+    return torch.cummax(torch.where(counted, torch.arange(bands), 0), 0).values
+
+
+def to_level(power: Tensor) -> Tensor:
+    """What `spectrum` tells of a power."""
+    return ((power + _LEAST).log() - _MIDDLE) / SPREAD
+
+
+def to_power(level: Tensor) -> Tensor:
+    """The power that `spectrum` tells as ``level``."""
+    return (level * SPREAD + _MIDDLE).exp()
 
 
 class SpectrumSteps(nn.Module):

@@ -25,7 +25,7 @@ class StepSourceConfig:
         near: see above.
         shot, read: variance of noise per unit of light, and of noise in the dark (light is 1 at white), each
             drawn log-uniformly: the light level.
-        variants: noises and gains of each patch whose spectra are kept; other networks draw them anew each time.
+        crops: of photographs, whose sharp spectra the spectrum network learns from.
         blank: deviation of display values of the sharp patch below which another is drawn.
     """
 
@@ -39,12 +39,12 @@ class StepSourceConfig:
     near: float = 60.0
     shot: tuple[float, float] = (1e-5, 3e-3)
     read: tuple[float, float] = (1e-8, 2e-5)
-    variants: int = 4
+    crops: int = 640
     blank: float = 0.03
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.reuse, self.pool, self.variants) < 1:
-            raise ValueError("StepSourceConfig: batch, reuse, pool and variants must be 1 or more")
+        if min(self.batch, self.reuse, self.pool, self.crops) < 1:
+            raise ValueError("StepSourceConfig: batch, reuse, pool and crops must be 1 or more")
         for name in ("zoom", "shot", "read"):
             low, high = getattr(self, name)
             if not 0 < low <= high:

@@ -13,13 +13,12 @@ from torch import Tensor
 from dff.calibration.degrade import blur, cut, margin_px
 from dff.calibration.table import DefocusTable
 from dff.model.step import PATCH
-from dff.model.step_spectrum import spectrum
 from dff.recipes import load_recipe
 from dff.simulator.draws import Draws
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
 from dff.train.source import PooledSource, validation_seed
-from dff.train.step_config import SpectrumTrainConfig, StepRunConfig
+from dff.train.step_config import StepRunConfig
 
 _LEVELS = ((8.0, 1), (24.0, 2), (80.0, 4), (math.inf, 8))  # blur below so many px, on so coarse a grid
 _NOISE = 1 << 22  # values of noise at hand, of which patches take random parts
@@ -75,17 +74,20 @@ class StepSource(PooledSource[StepRunConfig]):
         generator = torch.Generator(self.device).manual_seed(0)
         return torch.randn(_NOISE, generator=generator, device=self.device)
 
+    def places(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) positions in focus and of the lens: anywhere, or near one another."""
+        settings = self.config.source
+        low, high = self.table.positions[0], self.table.positions[-1]
+        focus, far = random.uniform(low, high, (2, settings.batch))
+        lens = focus + random.uniform(-settings.near, settings.near, settings.batch)
+        close = (random.random(settings.batch) < settings.near_share) & (lens > low) & (lens < high)
+        return focus, np.where(close, lens, far)
+
     def make(self, seed: int) -> Batch:
         settings, table = self.config.source, self.table
         draws = Draws(torch.Generator(self.device).manual_seed(seed))
         random = np.random.default_rng(seed)
-        low, high = table.positions[0], table.positions[-1]
-        focus = random.uniform(low, high, settings.batch)
-        away = random.uniform(-settings.near, settings.near, settings.batch)
-        close = (random.random(settings.batch) < settings.near_share) & (focus + away > low)
-        lens = np.where(
-            close & (focus + away < high), focus + away, random.uniform(low, high, settings.batch)
-        )
+        focus, lens = self.places(random)
         radius, scale = table.radius(focus, lens), table.scale_at(focus, lens)
         zoom = draws.log_uniform((settings.batch, 1), *settings.zoom)
         tile = draws.integer((settings.batch,), 0, len(self.photos or ()) - 1)
@@ -146,29 +148,6 @@ class StepSource(PooledSource[StepRunConfig]):
         return {"images": seen, "distance": batch["distance"], "keep": draws.uniform((count, _HIDDEN))}
 
 
-class SpectrumSource(StepSource):
-    """Batches "spectra" (B,bands) and "distance" (B,): a patch costs much to make and little to keep."""
-
-    config: SpectrumTrainConfig
-
-    def make(self, seed: int) -> Batch:
-        patches = super().make(seed)
-        generator = torch.Generator(self.device).manual_seed(seed)
-        bands = self.config.network.bands
-        seen = [super(SpectrumSource, self).change(patches, 1, generator) for _ in range(self._variants)]
-        return {
-            "spectra": torch.cat([spectrum(one["images"], bands) for one in seen]),
-            "distance": torch.cat([one["distance"] for one in seen]),
-        }
-
-    @property
-    def _variants(self) -> int:
-        return self.config.source.variants
-
-    def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
-        return batch
-
-
 def noise_curves(
     gain: Tensor, gamma: Tensor, shot: Tensor, read: Tensor, camera_gamma: float
 ) -> tuple[Tensor, Tensor]:
@@ -190,8 +169,7 @@ def held_out_patches(
     config: StepRunConfig, seed: int, photos: PhotoPack | None, device: torch.device
 ) -> list[Batch]:
     """Held-out patches with noise, made once."""
-    kind = SpectrumSource if isinstance(config, SpectrumTrainConfig) else StepSource
-    source = kind(config, seed, photos=photos, device=device)  # type: ignore[arg-type]
+    source = StepSource(config, seed, photos=photos, device=device)
     found = []
     for index in range(config.validation.batches):
         of_batch = validation_seed(seed, index)

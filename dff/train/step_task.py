@@ -25,7 +25,8 @@ from dff.train.step_config import (
     StepLossConfig,
     StepRunConfig,
 )
-from dff.train.step_source import SpectrumSource, StepSource, held_out_patches
+from dff.train.step_source import StepSource, held_out_patches
+from dff.train.step_spectra import SpectrumSource, held_out_spectra
 from dff.train.task import Precision
 
 _BINS = 12  # of the distance, on the sheet
@@ -127,6 +128,9 @@ class SpectrumTask(_StepTask):
 
     def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
         return SpectrumSource(self.config, seed, rank=rank, photos=photos, device=device)
+
+    def held_out(self, seed: int, photos: PhotoPack | None, device: torch.device) -> list[Batch]:
+        return held_out_spectra(self.config, seed, photos, device)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
         with precision():

@@ -1,0 +1,106 @@
+"""Spectra to learn from: those of sharp photographs, times the transfer of the blur, plus noise.
+
+A picture's spectrum out of focus follows from the sharp one, so no picture needs to be blurred: a batch takes
+milliseconds. What is left out is that blur happens in light and spectra are taken of display values; scores
+are taken on patches that were blurred in light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dff.calibration.degrade import cut
+from dff.model.step import PATCH
+from dff.model.step_spectrum import SPREAD, band_edges, filled, spectrum, to_level, to_power
+from dff.simulator.draws import Draws
+from dff.simulator.photos import PhotoPack
+from dff.train.augment import Batch
+from dff.train.source import stream_seed
+from dff.train.step_config import SpectrumTrainConfig
+from dff.train.step_source import StepSource, held_out_patches
+
+_WITHIN = 12  # frequencies looked at in a band
+_WINDOWED = 0.375**2  # of the power of noise that a Hann window leaves
+_ROUNDING = 1 / (12 * 255**2)  # power of rounding to 8 bit
+_MOST_NOISE = 1.5e-3  # power of noise in display values, at the darkest light level
+_EULER = 0.5772  # the mean logarithm of a power of random phase lies this far below that of its mean
+_SHARP = 6  # a stream of seeds
+_HELD_OUT = 64  # patches in a held-out batch
+
+
+class SpectrumSource(StepSource):
+    """Batches "spectra" (B,bands) and "distance" (B,); as `StepSource` takes its arguments."""
+
+    config: SpectrumTrainConfig
+
+    @cached_property
+    def _sharp(self) -> Tensor:
+        """(crops,bands) power in focus, of parts of the photographs."""
+        settings, augment = self.config.source, self.config.augment
+        draws = Draws(torch.Generator(self.device).manual_seed(stream_seed(self.seed, _SHARP)))
+        tiles = self._pyramid[1]
+        found = []
+        for count in [32] * (settings.crops // 32) + [settings.crops % 32] * bool(settings.crops % 32):
+            photos = tiles[draws.integer((count,), 0, len(tiles) - 1)].float() / 255
+            zoom = draws.log_uniform((count,), *settings.zoom)
+            room = (1 - zoom * PATCH / photos.shape[-1]).clamp_min(0)[:, None]
+            middle = draws.uniform((count, 2), -1, 1) * room
+            patches = cut(photos, zoom, PATCH, PATCH, "bilinear", middle)
+            gain, gamma = (
+                draws.log_uniform((count,), *augment.gain),
+                draws.log_uniform((count,), *augment.gamma),
+            )
+            patches = (patches * gain[:, None, None, None]).clamp(0, 1) ** gamma[:, None, None, None]
+            kept = patches.flatten(1).std(1) >= settings.blank
+            found.append(to_power(spectrum(patches[kept], self.config.network.bands)))
+        return torch.cat(found) * np.exp(_EULER)
+
+    @cached_property
+    def _frequencies(self) -> Tensor:
+        """(bands,12) cycles per pixel within each band that has any."""
+        edges = band_edges(self.config.network.bands).to(self.device)
+        part = (torch.arange(_WITHIN, device=self.device) + 0.5) / _WITHIN
+        inside = edges[:-1, None] * (edges[1:] / edges[:-1])[:, None] ** part
+        return inside[filled(self.config.network.bands)]
+
+    def make(self, seed: int) -> Batch:
+        settings, table = self.config.source, self.table
+        draws = Draws(torch.Generator(self.device).manual_seed(seed))
+        focus, lens = self.places(np.random.default_rng(seed))
+        radius = torch.from_numpy(table.radius(focus, lens)).float().to(self.device)
+        sharp = self._sharp[draws.integer((settings.batch,), 0, len(self._sharp) - 1)][:, :, None]
+        x = 2 * torch.pi * radius[:, None, None] * self._frequencies
+        if table.kernel == "disc":
+            transfer = torch.where(x > 1e-3, 2 * torch.special.bessel_j1(x) / x.clamp_min(1e-3), 1.0)
+        else:
+            transfer = torch.exp(-x.square() / 2)
+        noise = draws.log_uniform((settings.batch, 1, 1), _ROUNDING, _MOST_NOISE) * _WINDOWED
+        contrast = draws.log_uniform((settings.batch, 1, 1), 0.1, 2.0)
+        level = to_level(contrast * sharp * transfer.square() + noise).mean(-1) - _EULER / SPREAD
+        distance = torch.from_numpy(np.abs(focus - lens)).float().to(self.device)
+        return {"spectra": level, "distance": distance}
+
+    def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
+        # as many frequencies as a band has, so well its mean is known; the lowest have few
+        spread = 0.05 / (self._frequencies.mean(-1) * PATCH).clamp_min(1).sqrt()
+        scatter = torch.randn(batch["spectra"].shape, generator=generator, device=self.device)
+        return batch | {"spectra": batch["spectra"] + spread * scatter}
+
+
+def held_out_spectra(
+    config: SpectrumTrainConfig, seed: int, photos: PhotoPack | None, device: torch.device
+) -> list[Batch]:
+    """Spectra of held-out patches that were blurred in light."""
+    smaller = replace(config, source=replace(config.source, batch=_HELD_OUT))
+    return [
+        {
+            "spectra": spectrum(patches["images"], config.network.bands),
+            "distance": patches["distance"],
+        }
+        for patches in held_out_patches(smaller, seed, photos, device)
+    ]
