@@ -8,21 +8,48 @@ from dff.recipes import load_recipe
 from dff.simulator.photos import PhotoPack, load_photos
 from dff.train.alignment_config import AlignmentTrainConfig
 from dff.train.alignment_task import AlignmentTask
+from dff.train.autofocus_config import AutofocusTrainConfig
+from dff.train.autofocus_source import at_patches
+from dff.train.autofocus_task import AutofocusTask
 from dff.train.config import TrainConfig
 from dff.train.dataset_config import DatasetTrainConfig
 from dff.train.dataset_source import at_folder
 from dff.train.dataset_task import DatasetTask
 from dff.train.depth_task import DepthTask
+from dff.train.focus_head_config import FocusHeadTrainConfig
+from dff.train.focus_head_task import FocusHeadTask
 from dff.train.joint_config import JointTrainConfig
 from dff.train.joint_task import JointTask
+from dff.train.step_config import (
+    DiscriminatorTrainConfig,
+    EstimatorTrainConfig,
+    SpectrumTrainConfig,
+    StepRunConfig,
+)
+from dff.train.step_task import DiscriminatorTask, EstimatorTask, SpectrumTask
 from dff.train.task import Task
 
-Config = TrainConfig | AlignmentTrainConfig | JointTrainConfig | DatasetTrainConfig
+Config = (
+    TrainConfig
+    | AlignmentTrainConfig
+    | JointTrainConfig
+    | DatasetTrainConfig
+    | EstimatorTrainConfig
+    | DiscriminatorTrainConfig
+    | SpectrumTrainConfig
+    | FocusHeadTrainConfig
+    | AutofocusTrainConfig
+)
 
 _CONFIGS: dict[str, type[Config]] = {
     "depth": TrainConfig,
     "alignment": AlignmentTrainConfig,
     "joint": JointTrainConfig,
+    "focus_head": FocusHeadTrainConfig,
+    "autofocus": AutofocusTrainConfig,
+    "step_estimator": EstimatorTrainConfig,
+    "step_discriminator": DiscriminatorTrainConfig,
+    "step_spectrum": SpectrumTrainConfig,
 }
 
 
@@ -51,8 +78,11 @@ def with_data(config: Config, data: Path | None) -> tuple[Config, PhotoPack | No
     Raises:
         ValueError, FileNotFoundError: the data set is not given, not whole, or not there; no photographs.
     """
+    if isinstance(config, AutofocusTrainConfig):
+        return at_patches(config, data), None
     if not isinstance(config, DatasetTrainConfig):
-        return config, None if data is None else load_photos(data)
+        size = {"size": config.source.tile_px} if isinstance(config, StepRunConfig) else {}
+        return config, None if data is None else load_photos(data, **size)
     return at_folder(config, data), None
 
 
@@ -62,4 +92,14 @@ def build_task(config: Config) -> Task:
         return JointTask(config)
     if isinstance(config, DatasetTrainConfig):
         return DatasetTask(config)
+    if isinstance(config, AutofocusTrainConfig):
+        return AutofocusTask(config)
+    if isinstance(config, FocusHeadTrainConfig):
+        return FocusHeadTask(config)
+    if isinstance(config, EstimatorTrainConfig):
+        return EstimatorTask(config)
+    if isinstance(config, DiscriminatorTrainConfig):
+        return DiscriminatorTask(config)
+    if isinstance(config, SpectrumTrainConfig):
+        return SpectrumTask(config)
     return AlignmentTask(config) if isinstance(config, AlignmentTrainConfig) else DepthTask(config)
