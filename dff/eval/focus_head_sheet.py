@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
@@ -18,13 +18,14 @@ from dff.formats.pictures import to_levels, write_picture
 from dff.formats.plot import INK, PAPER
 from dff.learned_focus import LearnedFocus, load_learned_focus
 from dff.pipeline import Prediction, predict
-from dff.stack import to_float
+from dff.stack import FocalStack, to_float
 
 NAME = "focus-sheet"
 _LEAST_SHARPNESS = (
     0.02  # deviation of luma over its mean, in the all-in-focus picture: less is no region to show
 )
 _LABEL_PX = 14
+_DETAIL_PX = (1.5, 6.0)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Protocol:
         grid: rows and columns of regions; of these the most detailed are shown.
         shown: regions per stack.
         crop_px: side of a crop on the sheet.
+        step_um: stage height between the slices of stacks whose files do not tell it; their middle slice is
+            at height 0, so that heights have both signs.
     """
 
     stacks: tuple[str, ...]
@@ -44,12 +47,15 @@ class Protocol:
     grid: tuple[int, int] = (6, 8)
     shown: int = 4
     crop_px: int = 112
+    step_um: dict[str, float] = field(default_factory=dict)
 
 
 def detailed_regions(picture: np.ndarray, grid: tuple[int, int], count: int) -> list[Roi]:
     """The ``count`` cells of a grid on an all-in-focus picture with most detail, in turns of its quarters."""
     height, width = picture.shape[:2]
     luma = to_float(picture).mean(axis=2)
+    # of middling size: what is finer is noise in the dark, what is coarser is shading
+    band = cv2.GaussianBlur(luma, (0, 0), _DETAIL_PX[0]) - cv2.GaussianBlur(luma, (0, 0), _DETAIL_PX[1])
     rows = np.linspace(0, height, grid[0] + 1).astype(int)
     columns = np.linspace(0, width, grid[1] + 1).astype(int)
     found: dict[tuple[int, int], list[tuple[float, Roi]]] = {}
@@ -57,7 +63,7 @@ def detailed_regions(picture: np.ndarray, grid: tuple[int, int], count: int) -> 
         for c in range(grid[1]):
             side = min(rows[r + 1] - rows[r], columns[c + 1] - columns[c])
             roi = Roi(int(columns[c]), int(rows[r]), int(side), int(side))
-            detail = float(cv2.Laplacian(roi.crop(luma), cv2.CV_32F).std() / (roi.crop(luma).mean() + 1e-3))
+            detail = float(roi.crop(band).std())
             found.setdefault((2 * r // grid[0], 2 * c // grid[1]), []).append((detail, roi))
     ranked = [sorted(cells, key=lambda cell: -cell[0]) for cells in found.values()]
     turns = [cell for turn in zip(*ranked, strict=False) for cell in turn]
@@ -125,6 +131,14 @@ def region_strip(result: Prediction, choice: Choice, side: int) -> np.ndarray:
     return np.hstack([np.pad(part, ((1, 1), (1, 1), (0, 0)), constant_values=255) for part in parts])
 
 
+def _stack(protocol: Protocol, data: Path, name: str) -> FocalStack:
+    stack = real_stack(data, name)
+    if name not in protocol.step_um:
+        return stack
+    heights = protocol.step_um[name] * (np.arange(len(stack)) - len(stack) // 2)
+    return FocalStack(stack.slices, z_um=heights, names=stack.names)
+
+
 def run(
     protocol: Protocol, data: Path, weights: str, pictures: Path, *, limit: int | None, options: str, say: Say
 ) -> Report:
@@ -134,7 +148,7 @@ def run(
     rows: list[list[Cell]] = []
     for name in protocol.stacks[:limit]:
         say(f"{NAME}: {name}")
-        result = predict(real_stack(data, name), model=protocol.model)
+        result = predict(_stack(protocol, data, name), model=protocol.model)
         assert result.aif is not None
         made = choices(result, detailed_regions(result.aif, protocol.grid, protocol.shown), head)
         lines = [np.hstack([region_strip(result, one, protocol.crop_px) for one in row]) for row in made]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from dff.data.af_patches import FORMAT, SimulatedPatches, coded
 from dff.eval import focus_head, focus_head_sheet
 from dff.eval.__main__ import main
+from dff.eval.focus_head_patches import patches_table, sweep_blur
 from dff.eval.focus_head_stacks import (
     contrast_answers,
     from_all_starts,
@@ -98,6 +103,37 @@ def test_the_benchmark_writes_its_tables(
     ):
         assert words in told
     assert "share of starts that hunt, D5" in told
+
+
+def test_patches_of_a_file(untrained_head: Path, tmp_path: Path) -> None:
+    """Two patches of noise, sharp in slices 1 and 3 of 5; the true motion is none."""
+    random = np.random.default_rng(0)
+    light = np.empty((2, 5, 32, 32))
+    for patch, sharp in enumerate((1, 3)):
+        grain = random.random((32, 32))
+        light[patch] = [cv2.GaussianBlur(grain, (0, 0), 0.5 + 1.5 * abs(k - sharp)) for k in range(5)]
+    path = tmp_path / "patches.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs.update(format=FORMAT, split="test", frame=(756, 1008), reference=2)
+        file.attrs["settings"] = json.dumps({"patches": {"camera": "pixel3"}})
+        values = {
+            "left": coded(light), "right": coded(light), "index": np.array([1, 3], np.int16),
+            "ladder_index": np.array([1, 3], np.int16), "corner": np.zeros((2, 2), np.int16),
+            "hard": np.array([True, False]), "scene": np.zeros(2, np.int32),
+            "dioptre": np.ones(2, np.float32),
+            "spread": np.zeros(2, np.float32), "light": np.ones(2, np.float32), "snr": np.ones(2, np.float32),
+            "true_focus": np.tile(np.arange(1, 6), (2, 1)).astype(np.float32), "focus": np.arange(1.0, 6.0),
+            "matrices": np.tile(np.eye(2, 3, dtype=np.float32), (2, 5, 1, 1)),
+            "depth": np.ones((2, 32, 32), np.float16),
+        }  # fmt: skip
+        for name, value in values.items():
+            file.create_dataset(name, data=value)
+    assert sweep_blur(SimulatedPatches(path)) == pytest.approx(4 * 1.96, rel=0.01)  # px per dioptre
+    table = patches_table(load_learned_focus(str(untrained_head), "cpu"), path, None, lambda _: None)
+    found = {(row[0], row[1]): row[6] for row in table.rows}
+    assert found["all", "head, I*"] <= 0.5
+    assert min(value for (kind, name), value in found.items() if name.startswith("contrast")) == 0
+    assert {kind for kind, _ in found} == {"all", "hard"}
 
 
 def test_the_sheet_shows_the_slices_round_the_choice(
