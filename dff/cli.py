@@ -17,13 +17,14 @@ from tyro.conf import FlagCreatePairsOff, arg, subcommand
 
 from dff import __version__
 from dff.commands.calibrate_options import Calibrate
+from dff.commands.capture_options import CaptureRun
 from dff.commands.eval_options import Eval
 from dff.commands.focus_options import Focus
 from dff.commands.focus_run_options import FocusRun
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
 from dff.commands.simulate_options import Simulate
 
-Command = Predict | Align | Fuse | Focus | FocusRun | Info | Demo | Simulate | Eval | Calibrate
+Command = Predict | Align | Fuse | Focus | FocusRun | CaptureRun | Info | Demo | Simulate | Eval | Calibrate
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class _Dff:
         | Annotated[Fuse, subcommand("fuse")]
         | Annotated[Focus, subcommand("focus")]
         | Annotated[FocusRun, subcommand("focus-run")]
+        | Annotated[CaptureRun, subcommand("capture")]
         | Annotated[Info, subcommand("info")]
         | Annotated[Demo, subcommand("demo")]
         | Annotated[Simulate, subcommand("simulate")]
@@ -63,7 +65,19 @@ class _UsageError(ValueError):
     """The command line makes no sense."""
 
 
-_VERBS = ("predict", "align", "fuse", "focus", "focus-run", "info", "demo", "simulate", "eval", "calibrate")
+_VERBS = (
+    "predict",
+    "align",
+    "fuse",
+    "focus",
+    "focus-run",
+    "capture",
+    "info",
+    "demo",
+    "simulate",
+    "eval",
+    "calibrate",
+)
 
 
 def _parse(argv: Sequence[str]) -> Command:
@@ -121,6 +135,10 @@ def _run(command: Command) -> None:
         from dff.commands.focus import focus
 
         focus(command)
+    elif isinstance(command, CaptureRun):
+        from dff.commands.capture import capture
+
+        capture(command)
     elif isinstance(command, FocusRun):
         from dff.commands.focus_run import focus_run
 

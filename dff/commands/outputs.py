@@ -15,6 +15,7 @@ from dff.formats.mesh import MESH_SUFFIXES, write_mesh
 from dff.formats.pictures import PICTURE_SUFFIXES, write_picture
 from dff.formats.png import strict_json
 from dff.formats.safe_write import atomic_path, check_folder, check_output
+from dff.formats.video import write_video
 from dff.formats.vis import write_vis
 from dff.stack import DepthMap, FocalStack
 
@@ -139,6 +140,28 @@ class Outputs:
             path = write_picture(picture, folder / names[k], overwrite=self.overwrite, **kept)
             self._note(option, [path])
         tick("write", len(used), len(used))
+
+    def folder_picture(
+        self, option: str, name: str, picture: np.ndarray, stack: FocalStack | None = None
+    ) -> None:
+        """Write a picture into the folder of an option, if asked for, with the metadata of ``stack``."""
+        if option in self._paths:
+            kept = {"exif": stack.exif, "icc": stack.icc} if stack else {}
+            path = self._folder(option) / name
+            self._note(option, [write_picture(picture, path, overwrite=self.overwrite, **kept)])
+
+    def folder_text(self, option: str, name: str, text: str) -> None:
+        """Write a text file into the folder of an option, if asked for."""
+        if option in self._paths:
+            path = check_output(self._folder(option) / name, (Path(name).suffix,), self.overwrite)
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8", newline="\n")
+            self._note(option, [path])
+
+    def video(self, option: str, frames: Sequence[np.ndarray]) -> None:
+        """Write a video, if asked for."""
+        if option in self._paths:
+            self._note(option, [write_video(frames, self._paths[option], overwrite=self.overwrite)])
 
     def steps(self, option: str) -> Callable[[str, np.ndarray], None] | None:
         """A sink for intermediate results, if asked for: numbered pictures, .npz of what is none."""

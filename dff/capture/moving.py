@@ -1,0 +1,119 @@
+"""All-in-focus capture of a moving scene: one shot and one fused picture per time step (Wang et al. 2021).
+
+The picture fused before is the reference: it is carried to the new shot by optical flow, and gives what the
+shot lacks wherever it agrees with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dff.capture.activation import Activation
+from dff.capture.deviation import gains, in_focus
+from dff.capture.estimators import Estimator
+from dff.capture.scene import Scene, Shot
+from dff.capture.still import spread_positions
+from dff.capture.transfer import carried, flow_between, moved, transfer
+
+
+@dataclass(frozen=True)
+class MovingConfig:
+    """How a moving scene is captured.
+
+    Args:
+        memory: k of the activation matrix: pixels in focus in this shot or the ``memory`` before it need none
+            now; 0 is the greedy strategy.
+        opening: shots at evenly spread positions at the start, one per time step as all others.
+        recall: shots from different places, the last included, that the estimator is shown.
+    """
+
+    memory: int = 1
+    opening: int = 3
+    recall: int = 5
+
+    def __post_init__(self) -> None:
+        if self.memory < 0 or self.opening < 1 or self.recall < 2:
+            raise ValueError("MovingConfig: memory must be 0 or more, opening 1 or more, recall 2 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class MovingFrame:
+    """One time step.
+
+    Args:
+        shot: what was captured.
+        fused: (H,W,3) or (H,W), sharp wherever a shot of late was, in the dtype of the shots.
+        activation: (H,W) bool, U, or None before anything is known.
+    """
+
+    shot: Shot
+    fused: np.ndarray = field(repr=False)
+    activation: np.ndarray | None = field(repr=False)
+
+
+def capture_moving(
+    scene: Scene, estimator: Estimator, steps: int, config: MovingConfig | None = None
+) -> Iterator[MovingFrame]:
+    """Capture once per time step where the most pixels need it, and fuse (Algorithm 2).
+
+    Earlier shots and masks are carried to the newest by optical flow: they belong to things, wherever these
+    have gone.
+
+    Args:
+        scene: moves from step to step.
+        estimator: one that tells signs (`DepthEstimator`, or `Agreed` for single shots).
+        steps: time steps.
+
+    Raises:
+        ValueError: no steps.
+    """
+    if steps < 1:
+        raise ValueError(f"{steps} time steps; give 1 or more")
+    config = config or MovingConfig()
+    first = spread_positions(scene, max(config.opening, estimator.needs))
+    recent: list[Shot] = []
+    masks: list[np.ndarray] = []
+    fused: np.ndarray | None = None
+    place = first[0]
+    for step in range(steps):
+        shot = scene.take(place, step)
+        if fused is None:
+            fused = shot.picture
+        else:
+            flow = flow_between(shot.picture, fused)
+            recent = [carried(one, flow) for one in recent]
+            masks = [moved(mask.astype(np.float32), flow) > 0.5 for mask in masks]
+            fused = transfer(shot.picture, moved(fused, flow))
+        # of one place the newest: a lens that stays must not forget what it saw elsewhere
+        recent = [*(one for one in recent if one.position != shot.position), shot][-config.recall :]
+        half = scene.half_depth(shot.position)
+        matrix = None
+        if len(recent) < estimator.needs or step + 1 < len(first):
+            masks.append(np.zeros(shot.picture.shape[:2], bool))
+            place = first[min(step + 1, len(first) - 1)]
+        else:
+            found = estimator(recent)
+            masks.append(in_focus(found.values, half))
+            activation = Activation(config.memory)
+            for mask in masks[-config.memory - 1 :]:
+                matrix = activation.add(mask)
+            assert matrix is not None
+            place = _next_place(scene, found.values + shot.position, found.weight * ~matrix, shot.position)
+        masks = masks[-config.memory - 1 :]
+        yield MovingFrame(shot, fused, matrix)
+
+
+def _next_place(scene: Scene, targets: np.ndarray, weight: np.ndarray, here: float) -> float:
+    """Centre of the fullest bin of what is left; where nothing is left the lens stays."""
+    low, high = float(scene.track.positions[0]), float(scene.track.positions[-1])
+    thin = np.s_[::2, ::2]
+    if not weight[thin].sum() > 0:
+        return here
+    half = scene.half_depth(low)
+    places = list(dict.fromkeys(scene.stand(float(at)) for at in (*np.arange(low, high, half / 2), high)))
+    bins = [(at - scene.half_depth(at), at + scene.half_depth(at)) for at in places]
+    counts = gains(targets[thin], None, weight[thin], [], bins)
+    return places[int(counts.argmax())] if counts.max() > 0 else here
