@@ -14,6 +14,8 @@ import tyro
 from dff.eval.dataset_speed_options import LoaderSpeed
 from dff.eval.options import Options, RealStacks, say
 from dff.eval.options_alignment import AlignmentReal, AlignmentSimulated, EndToEnd
+from dff.eval.options_autofocus import AutofocusClassical, AutofocusModels, AutofocusStudy
+from dff.eval.options_focus import FocusHead, FocusSheet
 from dff.eval.wild_options import Wild
 
 if TYPE_CHECKING:
@@ -28,6 +30,26 @@ class AllInFocus(RealStacks):
         from dff.eval import all_in_focus
 
         return self.run_on_data(all_in_focus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture(Options):
+    """All-in-focus capture: which slices the camera takes of still simulated scenes."""
+
+    def run(self) -> Report:
+        from dff.eval import capture
+
+        return self.run_module(capture)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureMoving(Options):
+    """All-in-focus capture of simulated scenes that move: one picture per time step."""
+
+    def run(self) -> Report:
+        from dff.eval import capture_moving
+
+        return self.run_module(capture_moving)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,8 +262,13 @@ Benchmark = (
     Annotated[AlignmentReal, tyro.conf.subcommand("alignment-real")]
     | Annotated[AlignmentSimulated, tyro.conf.subcommand("alignment-simulated")]
     | Annotated[EndToEnd, tyro.conf.subcommand("end-to-end")]
+    | Annotated[AutofocusClassical, tyro.conf.subcommand("af-classical")]
+    | Annotated[AutofocusModels, tyro.conf.subcommand("af-models")]
+    | Annotated[AutofocusStudy, tyro.conf.subcommand("af-study")]
     | Annotated[AllInFocus, tyro.conf.subcommand("all-in-focus")]
     | Annotated[Fusion, tyro.conf.subcommand("fusion")]
+    | Annotated[Capture, tyro.conf.subcommand("capture")]
+    | Annotated[CaptureMoving, tyro.conf.subcommand("capture-moving")]
     | Annotated[Depth, tyro.conf.subcommand("depth")]
     | Annotated[DepthModels, tyro.conf.subcommand("depth-models")]
     | Annotated[Wild, tyro.conf.subcommand("wild")]
@@ -250,6 +277,8 @@ Benchmark = (
     | Annotated[NetworkCost, tyro.conf.subcommand("network-cost")]
     | Annotated[Ablation, tyro.conf.subcommand("ablation")]
     | Annotated[Gallery, tyro.conf.subcommand("gallery")]
+    | Annotated[FocusHead, tyro.conf.subcommand("focus-head")]
+    | Annotated[FocusSheet, tyro.conf.subcommand("focus-sheet")]
     | Annotated[SimulatorExact, tyro.conf.subcommand("simulator-exact")]
     | Annotated[SimulatorSpeed, tyro.conf.subcommand("simulator-speed")]
     | Annotated[SimulatorCamera, tyro.conf.subcommand("simulator-camera")]
