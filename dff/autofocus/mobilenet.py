@@ -84,7 +84,10 @@ class MobileNetV2(nn.Module):
     def _start(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                # filters of single channels have few inputs, however many channels there are: weights as small
+                # as the usual count of outputs makes them would be thrown about by the first steps of Adam
+                mode = "fan_in" if module.groups > 1 else "fan_out"
+                nn.init.kaiming_normal_(module.weight, mode=mode)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)

@@ -146,6 +146,27 @@ class SimulatedPatches(AutofocusPatches):
         return self._file.read("depth", patch).astype(np.float32)
 
 
+class MiddlePatches(AutofocusPatches):
+    """The middle of other patches, (h,w) = ``size`` px on each side; labels stay those of the whole patches.
+
+    Raises:
+        ValueError: patches smaller than that.
+    """
+
+    def __init__(self, patches: AutofocusPatches, size: int) -> None:
+        if size > min(patches.size):
+            raise ValueError(f"{patches.name}: patches of {patches.size} px have no middle of {size} px")
+        self._patches = patches
+        self._inset = (patches.size[0] - size) // 2, (patches.size[1] - size) // 2
+        self.name, self.focus, self.frame = patches.name, patches.focus, patches.frame
+        self.size, self.index, self.hard = (size, size), patches.index, patches.hard
+        self.corner, self.scene = patches.corner + np.array(self._inset[::-1]), patches.scene
+
+    def frames(self, patch: int, slices: np.ndarray) -> np.ndarray:
+        (top, left), (height, width) = self._inset, self.size
+        return self._patches.frames(patch, slices)[..., top : top + height, left : left + width]
+
+
 def patches_file(folder: str | Path, split: str) -> Path:
     """Where a folder keeps the patches of one split, or the file itself if it is given.
 

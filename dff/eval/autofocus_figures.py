@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dff.autofocus.pictures import answer_plot, tiled
+from dff.data.af_patches import AutofocusPatches
 from dff.formats.plot import COLOURS, INK, OTHER_COLOURS, Line, Plot, draw, legend
 from dff.formats.safe_write import atomic_path
 
@@ -44,10 +45,26 @@ def middling(truth: np.ndarray, count: int, panels: int) -> np.ndarray:
     return inside[np.unique(np.linspace(0, len(inside) - 1, min(panels, len(inside))).round().astype(int))]
 
 
-def draw_figures(folder: Path, logits: dict[str, np.ndarray], truth: np.ndarray, panels: int) -> None:
-    """answers.png (FCL, Figures 4 and 5) and outputs.png (FCL, Figure 6; L2A, Figure 10) into a folder.
+def patches_page(patches: AutofocusPatches, chosen: np.ndarray, every: int = 6) -> np.ndarray:
+    """Some patches, each brightened as a whole: the slice in focus first, then every so many."""
+    rows = []
+    for patch in chosen:
+        picked = np.array([patches.index[patch], *range(0, patches.count, every)])
+        light = patches.frames(int(patch), picked).mean(axis=1)
+        levels = np.sqrt(light / max(float(np.quantile(light, 0.995)), 1e-4)).clip(0, 1)
+        shown = np.repeat(np.rint(255 * levels).astype(np.uint8)[..., None], 3, axis=3)
+        shown[0, [0, 1, -2, -1]] = shown[0][:, [0, 1, -2, -1]] = COLOURS[0]
+        rows.append(np.concatenate(list(shown), axis=1))
+    return np.concatenate(rows)
+
+
+def draw_figures(
+    folder: Path, patches: AutofocusPatches, logits: dict[str, np.ndarray], truth: np.ndarray, panels: int
+) -> None:
+    """answers.png (FCL, Figures 4 and 5), outputs.png (FCL, Figure 6; L2A, Figure 10), and patches.png.
 
     Args:
+        patches: the first of which were answered.
         logits: name of a network -> (P,K,K), the start first.
         truth: (P,) index in focus.
         panels: number of patches.
@@ -55,6 +72,7 @@ def draw_figures(folder: Path, logits: dict[str, np.ndarray], truth: np.ndarray,
     count = next(iter(logits.values())).shape[1]
     chosen = middling(truth, count, panels)
     names = list(logits)
+    _save(patches_page(patches, chosen), folder / "patches.png")
     curves = [
         answer_plot(f"patch {k}", [one[k].argmax(axis=-1) for one in logits.values()], int(truth[k]))
         for k in chosen

@@ -236,7 +236,7 @@ def run(
             found[name] = logits_of(network, patches, chosen)
     maps = Maps(found, *_rivals(protocol, data, patches, chosen, say))
     cost = _cost_table(networks, maps, truth, protocol.size)
-    draw_figures(pictures, found, truth, protocol.panels)
+    draw_figures(pictures, patches, found, truth, protocol.panels)
     tables = [*_tables(maps, truth, hard), cost]
     targets = _targets(protocol, networks, maps, truth, hard)
     return Report(NAME, options, asdict(protocol), tables, targets)

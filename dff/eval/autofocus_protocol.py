@@ -81,6 +81,7 @@ class Protocol:
         seeds: of every row.
         split: of the patches to score on: "val" to choose by, "test" to report.
         patches: number of them at most, spread evenly; 0: all.
+        size: side of the middle of the patches that is scored [px]; 0: all of them.
         gains: pairs of rows that are compared.
         order: names of rows whose MAE should rise.
         plots: drawn into the folder of pictures.
@@ -92,6 +93,7 @@ class Protocol:
     seeds: tuple[int, ...] = (0,)
     split: Literal["val", "test"] = "test"
     patches: int = 0
+    size: int = 0
     gains: tuple[Gain, ...] = ()
     order: tuple[str, ...] = ()
     plots: tuple[Sketch, ...] = ()

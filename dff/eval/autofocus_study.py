@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from dff.data.af_open import open_patches
-from dff.data.af_patches import AutofocusPatches
+from dff.data.af_patches import AutofocusPatches, MiddlePatches
 from dff.eval.autofocus_maps import COLUMNS, logits_of, mean_and_spread, score_cells
 from dff.eval.autofocus_protocol import Protocol, Sketch, Variant
 from dff.eval.autofocus_training import data_key, loaded, trained_network, variant_config
@@ -65,6 +65,8 @@ def run(
     scores: dict[str, list[list[Cell]]] = {}
     weights: dict[tuple[str, int], Path] = {}
     training, scored = (open_patches(place.data, split) for split in ("train", protocol.split))
+    if protocol.size:
+        scored = MiddlePatches(scored, protocol.size)
     for number, variant in enumerate(chosen, start=1):
         for seed in protocol.seeds_of(variant):
             title = f"{number}/{len(chosen)} {variant.name}, seed {seed}"
@@ -122,7 +124,7 @@ def _maps(
     """(P,K) answers of a kept network and the truth; kept beside its weights."""
     chosen = _chosen(protocol, patches)
     truth = patches.index[chosen]
-    kept = weights.with_name(f"{protocol.split}-{data_key(str(len(chosen)), truth)}-{_MAPS}")
+    kept = weights.with_name(f"{protocol.split}{patches.size[0]}-{data_key(str(len(chosen)), truth)}-{_MAPS}")
     if not kept.is_file():
         say(f"{NAME}: {title}: scored")
         network = loaded(weights, place.device)
@@ -163,8 +165,8 @@ def _table(
     columns = {"network": "", "seeds": "", **COLUMNS, **{f"{name}, seeds": "" for name in _SHOWN}}
     note = (
         f"Rows of train/{protocol.recipe}.toml, {len(training)} training patches of {training.size[1]} px, "
-        f"equal budgets. Scored on {count} patches ({protocol.split}) from all {training.count} starts; "
-        f"means over the seeds, and their range. {protocol.note}"
+        f"equal budgets. Scored on {count} patches ({protocol.split}) of "
+        f"{protocol.size or training.size[1]} px from all {training.count} starts; means over the seeds, and their range. {protocol.note}"
     )
     return Table("From all starts", columns, rows, note.rstrip())
 

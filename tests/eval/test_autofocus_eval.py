@@ -181,7 +181,11 @@ def test_models_end_to_end(folder: Path, tmp_path: Path) -> None:
     assert main(["af-models", *options, "--limit", "3", "--protocol", str(protocol)]) == 0
     told = json.loads((tmp_path / "af-models.json").read_text())
     assert told["tables"][0]["rows"][0]["method"] == "mine"
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"answers.png", "outputs.png"}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
+        "answers.png",
+        "outputs.png",
+        "patches.png",
+    }
 
 
 def test_protocols_are_checked() -> None:
