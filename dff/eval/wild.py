@@ -98,7 +98,7 @@ def run(
         rivals = [name for name in names if name in RIVALS]
         say(f"{NAME}: tuning the rivals")
         tuned = tune(
-            rivals, protocol.rivals, [case for (case,) in _cases(base, protocol.tuning.take(limit), held_out)]
+            rivals, protocol.rivals, [case for (case,) in _cases(base, protocol.tuning.take(None), held_out)]
         )
         methods: list[Method] = [
             Rival(name, tuned[name].settings) if name in tuned else load_method(name, "cpu") for name in names
