@@ -19,6 +19,7 @@ from dff.calibration.table import Kernel
 
 _LEAST_SIDE = 24  # px of a template
 _FINEST = (0.125, 0.00025)  # steps of radius and scale that end the fine search
+_COARSE = 10.0  # px of blur, on the grid at hand, that need no finer one
 _ROUNDS = 6  # of moving a 3x3 grid, at one step
 
 
@@ -190,16 +191,18 @@ def coarse_to_fine(
     radius, scale = max(((r, s) for r in radii for s in scales), key=lambda at: level.score(*at))
     pace = [max(1.0, 2 * radius / count), steps / 2]
     tries = 0
-    while True:
-        radius, scale = _climb(level, radius, scale, pace, limits)
-        if reduce > 1:
-            tries += level.tries
-            reduce //= 2
-            level = _Level(*light, limits, reduce)
-        pace = [max(pace[0] / 2, _FINEST[0]), max(pace[1] / 2, _FINEST[1])]
-        if reduce == 1 and pace == list(_FINEST):
-            break
     radius, scale = _climb(level, radius, scale, pace, limits)
+    while (
+        reduce > 1 and radius < _COARSE * reduce
+    ):  # large blur leaves nothing for a finer resolution to show
+        tries += level.tries
+        reduce //= 2
+        level = _Level(*light, limits, reduce)
+        pace = [max(pace[0] / 2, _FINEST[0]), max(pace[1] / 2, _FINEST[1])]
+        radius, scale = _climb(level, radius, scale, pace, limits)
+    while pace != list(_FINEST):
+        pace = [max(pace[0] / 2, _FINEST[0]), max(pace[1] / 2, _FINEST[1])]
+        radius, scale = _climb(level, radius, scale, pace, limits)
     radius = _between(lambda r: level.score(r, scale), radius, pace[0], (0.0, limits.radius_px))
     scale = _between(lambda s: level.score(radius, s), scale, pace[1], limits.scale)
     return Found(float(radius), float(scale), level.score(radius, scale), tries + level.tries)

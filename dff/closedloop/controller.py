@@ -24,8 +24,9 @@ class Guard:
 
     Args:
         most_captures: frames after the first; None: four times the number of positions, 100 at least.
-        most_returns: how often the lens may come back to within half a position of where it took a frame
-            before, having left it. Searches that remember what they saw do not return at all.
+        most_returns: how often the lens may turn round and come back to within half a position of where it
+            took a frame before; a sweep over many such places is one return. Searches that remember what
+            they saw do not return at all.
         retrigger_ratio: a settled lens watches: once sharpness is below this share of what it was, or that
             is below this share of it, the scene has changed. 0: never.
         retrigger_frames: frames the changed scene must be stable for, to that ratio, before the policy begins
@@ -33,7 +34,7 @@ class Guard:
     """
 
     most_captures: int | None = None
-    most_returns: int = 3
+    most_returns: int = 4
     retrigger_ratio: float = 0.8
     retrigger_frames: int = 10
 
@@ -82,7 +83,7 @@ class Controller:
     def _begin(self) -> None:
         self.state, self.reason, self.rest = State.SCANNING, "", 0.0
         self.scans += 1
-        self.returns = 0
+        self.returns, self._way, self._returned = 0, 0.0, False
         self.stopped = False
         self._frames: list[Frame] = []
         self._settled: float | None = None
@@ -107,8 +108,12 @@ class Controller:
         return action
 
     def _count(self, frame: Frame) -> None:
-        if self._frames and abs(frame.index - self._frames[-1].index) > 0.5:
-            self.returns += any(abs(frame.index - one.index) <= 0.5 for one in self._frames)
+        if self._frames and abs(step := frame.index - self._frames[-1].index) > 0.5:
+            if step * self._way <= 0:
+                self._way, self._returned = step, False
+            if not self._returned and any(abs(frame.index - one.index) <= 0.5 for one in self._frames):
+                self._returned = True
+                self.returns += 1
         self._frames.append(frame)
 
     def _failed(self, reason: str) -> Fail:

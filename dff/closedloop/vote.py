@@ -88,6 +88,11 @@ def _top(places: np.ndarray, curve: np.ndarray, peak: int) -> float:
     return vertex((x[0], x[1], x[2]), (y[0], y[1], y[2]))
 
 
+def _unseen(index: float, step: float) -> float:
+    """A place about there, 0 or more, halfway between two of the coarse sweep."""
+    return max(0.0, (math.floor(index / step) + 0.5) * step)
+
+
 def vote_bound(positions: int, tuning: VoteTuning | None = None) -> int:
     """Captures that `vote_sweep` needs at most."""
     tuning = tuning or VoteTuning()
@@ -123,13 +128,13 @@ def vote_sweep(
     reach = np.arange(-2 * tuning.fine, 2 * tuning.fine + 1) * max(step / 2, 1.0)
     fine = np.unique(np.clip(np.round(winner) + reach, 0, track.last))
     if fine[0] > 0:
-        yield Move(float(max(0.0, fine[0] - 2 * step)))
+        yield Move(_unseen(fine[0] - 2 * step, step))
     maps = []
     for index in fine:
         maps += [(yield from seen(float(index), tuning.repeats))]
     winner, share = vote(fine, np.array(maps), tuning)
-    below = float(max(0.0, winner - 3 * step))
-    yield Move(below)
+    if winner > 0:
+        yield Move(_unseen(winner - 3 * step, step))
     if share == 0:
         return Fail(winner, "no part of the region has a peak of contrast")
     return Stop(winner)

@@ -54,20 +54,20 @@ class StepSource(PooledSource[StepRunConfig]):
         if photos is None:
             raise ValueError("step networks learn from photographs: give --data PHOTOS")
         self.table = load_table(config.source.table)
+        self._tiles: dict[int, Tensor] = {}
 
-    @cached_property
-    def _pyramid(self) -> dict[int, Tensor]:
-        """Grey tiles (T,1,S,S) uint8 display values, whole, halved and quartered in light."""
-        assert self.photos is not None
-        weights = torch.tensor([0.299, 0.587, 0.114], device=self.device).view(1, 3, 1, 1)
-        gamma = self.table.gamma
-        levels: dict[int, list[Tensor]] = {k: [] for _, k in _LEVELS}
-        for tile in self.photos.tiles.split(8):  # in parts: floats of all would not fit
-            light = (tile.float() / 255 * weights).sum(1, keepdim=True) ** gamma
-            for k, kept in levels.items():
-                small = F.avg_pool2d(light, k) if k > 1 else light
-                kept.append((small ** (1 / gamma) * 255).round().byte())
-        return {k: torch.cat(kept) for k, kept in levels.items()}
+    def tiles(self, k: int) -> Tensor:
+        """(T,1,S/k,S/k) grey tiles, uint8 display values, ``k`` times reduced in light; made once."""
+        if k not in self._tiles:
+            assert self.photos is not None
+            weights = torch.tensor([0.299, 0.587, 0.114], device=self.device).view(1, 3, 1, 1)
+            gamma, made = self.table.gamma, []
+            for tile in self.photos.tiles.split(8):  # in parts: floats of all would not fit
+                grey = (tile.float() * weights).sum(1, keepdim=True)
+                small = grey if k == 1 else F.avg_pool2d((grey / 255) ** gamma, k) ** (1 / gamma) * 255
+                made.append(small.round().byte())
+            self._tiles[k] = torch.cat(made)
+        return self._tiles[k]
 
     @cached_property
     def _noise(self) -> Tensor:
@@ -111,7 +111,7 @@ class StepSource(PooledSource[StepRunConfig]):
         gamma, kernel = self.table.gamma, self.table.kernel
         spare = 2 * k * margin_px(float(radius.max()) / k, kernel)
         side = 2 * math.ceil((PATCH / float(scale.min()) + spare) / k / 2)
-        photos = self._pyramid[k][tile].float() / 255
+        photos = self.tiles(k)[tile].float() / 255
         zoom = zoom[:, 0]
         room = (1 - zoom * side / photos.shape[-1]).clamp_min(0)[:, None]
         picked = cut(photos, zoom, side, side, "bilinear", place[0] * room)

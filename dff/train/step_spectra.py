@@ -29,6 +29,7 @@ _WINDOWED = 0.375**2  # of the power of noise that a Hann window leaves
 _ROUNDING = 1 / (12 * 255**2)  # power of rounding to 8 bit
 _MOST_NOISE = 1.5e-3  # power of noise in display values, at the darkest light level
 _EULER = 0.5772  # the mean logarithm of a power of random phase lies this far below that of its mean
+_FINENESS = 0.05  # px of blur radius that are one
 _SHARP = 6  # a stream of seeds
 _HELD_OUT = 64  # patches in a held-out batch
 
@@ -43,7 +44,7 @@ class SpectrumSource(StepSource):
         """(crops,bands) power in focus, of parts of the photographs."""
         settings, augment = self.config.source, self.config.augment
         draws = Draws(torch.Generator(self.device).manual_seed(stream_seed(self.seed, _SHARP)))
-        tiles = self._pyramid[1]
+        tiles = self.tiles(1)
         found = []
         for count in [32] * (settings.crops // 32) + [settings.crops % 32] * bool(settings.crops % 32):
             photos = tiles[draws.integer((count,), 0, len(tiles) - 1)].float() / 255
@@ -68,20 +69,27 @@ class SpectrumSource(StepSource):
         inside = edges[:-1, None] * (edges[1:] / edges[:-1])[:, None] ** part
         return inside[filled(self.config.network.bands)]
 
+    @cached_property
+    def _transfer(self) -> Tensor:
+        """(R,bands,12) share of power that a blur leaves; the row's number is its radius in 20ths of px."""
+        count = round(self.table.largest_px / _FINENESS) + 1
+        radius = torch.arange(count, device=self.device)[:, None, None] * _FINENESS
+        x = 2 * torch.pi * radius * self._frequencies
+        if self.table.kernel == "disc":
+            share = torch.where(x > 1e-3, 2 * torch.special.bessel_j1(x) / x.clamp_min(1e-3), 1.0)
+        else:
+            share = torch.exp(-x.square() / 2)
+        return share.square()
+
     def make(self, seed: int) -> Batch:
         settings, table = self.config.source, self.table
         draws = Draws(torch.Generator(self.device).manual_seed(seed))
         focus, lens = self.places(np.random.default_rng(seed))
-        radius = torch.from_numpy(table.radius(focus, lens)).float().to(self.device)
+        row = torch.from_numpy(np.rint(table.radius(focus, lens) / _FINENESS)).long().to(self.device)
         sharp = self._sharp[draws.integer((settings.batch,), 0, len(self._sharp) - 1)][:, :, None]
-        x = 2 * torch.pi * radius[:, None, None] * self._frequencies
-        if table.kernel == "disc":
-            transfer = torch.where(x > 1e-3, 2 * torch.special.bessel_j1(x) / x.clamp_min(1e-3), 1.0)
-        else:
-            transfer = torch.exp(-x.square() / 2)
         noise = draws.log_uniform((settings.batch, 1, 1), _ROUNDING, _MOST_NOISE) * _WINDOWED
         contrast = draws.log_uniform((settings.batch, 1, 1), 0.1, 2.0)
-        level = to_level(contrast * sharp * transfer.square() + noise).mean(-1) - _EULER / SPREAD
+        level = to_level(contrast * sharp * self._transfer[row] + noise).mean(-1) - _EULER / SPREAD
         distance = torch.from_numpy(np.abs(focus - lens)).float().to(self.device)
         return {"spectra": level, "distance": distance}
 
