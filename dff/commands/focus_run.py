@@ -15,7 +15,7 @@ from dff.closedloop.controller import Guard
 from dff.closedloop.drive import Camera, Scene
 from dff.closedloop.lens import MovingLens, Timing, drawn_lens
 from dff.closedloop.loop import Trajectory, runs
-from dff.closedloop.policies import PHASE, SCRIPTS, check_policy, make_policy
+from dff.closedloop.policies import NAMES, PHASE, STEPS, check_policy, make_policy
 from dff.closedloop.policy import Policy, Track
 from dff.closedloop.recorded import RecordedScene
 from dff.closedloop.report import csv_text, places, row, summary
@@ -24,6 +24,7 @@ from dff.commands.focus_run_options import FocusRun
 from dff.commands.outputs import Outputs, json_text
 from dff.commands.source import open_stack, stack_files
 from dff.commands.terminal import Terminal, table
+from dff.formats.video import VIDEO_SUFFIXES
 
 _LITTLE = 0.5  # of a region at its median depth, below which it is said
 
@@ -44,6 +45,7 @@ def focus_run(options: FocusRun) -> None:
         outputs = Outputs([] if options.scene else stack_files(options), options.overwrite)
         outputs.check_file("csv", options.csv, (".csv",))
         outputs.check_picture("picture", options.picture)
+        outputs.check_file("animation", options.animation, VIDEO_SUFFIXES)
         outputs.check_report("report", options.report)
 
         scene, policies, about = _scene(options, roi)
@@ -62,6 +64,10 @@ def focus_run(options: FocusRun) -> None:
             from dff.closedloop.trajectory import trajectory_sheet
 
             outputs.picture("picture", trajectory_sheet(made, scene))
+        if "animation" in outputs:
+            from dff.closedloop.animation import animation
+
+            outputs.video("animation", list(animation(made, scene)))
         report = {
             "version": __version__,
             "command": "focus-run",
@@ -87,15 +93,19 @@ def focus_run(options: FocusRun) -> None:
 
 def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str]:
     """The scene, the policies that can run on it, and a line on it."""
-    names = list(SCRIPTS) if options.policy == "all" else [options.policy]
+    names = list(NAMES) if options.policy == "all" else [options.policy]
     if options.scene is None:
-        if options.policy == "all":
-            names.remove(PHASE)
-        policies = [make_policy(name) for name in names]
+        if options.policy == PHASE:
+            make_policy(PHASE)  # says why it cannot be
         stack = open_stack(options).far_first()
         recorded = RecordedScene(
             stack, roi, between=options.between, truth=options.truth, contrast=options.measure
         )
+        blur = recorded.blur_px_per_index
+        if options.policy == "all":
+            left_out = {PHASE} | ({STEPS} if blur is None or not _has_steps() else set())
+            names = [name for name in names if name not in left_out]
+        policies = [make_policy(name, blur_px_per_index=blur) for name in names]
         return recorded, policies, telling.about_stack(stack)
     for name in ("truth", "focus"):
         if getattr(options, name) is not None:
@@ -119,7 +129,18 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     ends = " to ".join(telling.position(track.positions[k], track.unit) for k in (0, -1))
     name = f"{Path(options.scene).stem}, seed {options.seed}"
     about = f"{name}: {options.side}x{options.side} px; {len(track)} lens positions, {ends}"
-    return simulated, [make_policy(name, simulated.phase()) for name in names], about
+    if options.policy == "all" and not _has_steps():
+        names.remove(STEPS)
+    blur = simulated.blur_px_per_index
+    return simulated, [make_policy(name, simulated.phase(), blur) for name in names], about
+
+
+def _has_steps() -> bool:
+    """Whether the step search's weights are listed."""
+    from dff.closedloop.learned import WEIGHTS
+    from dff.weights import known_weights
+
+    return WEIGHTS in known_weights()
 
 
 def _starts(text: str, track: Track) -> list[float]:

@@ -16,8 +16,9 @@ class Loop:
 
     scene: Annotated[str | None, arg(metavar="RECIPE", help_behavior_hint="")] = None
     """a simulated scene instead of a stack: a recipe of simulator/scenes, or a file like it"""
-    policy: Annotated[str, arg(metavar="NAME|all")] = "all"
-    """global, fibonacci, golden, hill-climb, rule-based, curve-fit, contrast-scan; phase-loop (of scenes)"""
+    policy: Annotated[str, arg(metavar="NAME|all")] = "vote"
+    """vote, global, fibonacci, golden, hill-climb, rule-based, curve-fit, contrast-scan; phase-loop (of
+    scenes), step-search (learned; needs the lens); all: to compare them"""
     start: Annotated[str, arg(metavar="K,...|all")] = "all"
     """lens positions to start from, 0 the farthest"""
     repeat: Annotated[int, arg(metavar="N")] = 1
@@ -44,6 +45,8 @@ class Loop:
     """captures after which a policy has failed (default: four times the positions, 100 at least)"""
     csv: File = None
     """one row per run, as .csv"""
+    animation: File = None
+    """what the camera saw and the way of the lens, run after run: .gif, .mp4 or .avi"""
     picture: File = None
     """lens position over time, one panel per policy: .png, .jpg or .tif"""
     report: File = None

@@ -130,8 +130,8 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
             "One stack of nine slices, 0.3 to 5 dioptres",
             {"": "", "true": ".4f", "found": ".4f"},
             stack_rows,
-            "What `dff calibrate` tells. The gain of reported focus is found where the breathing is given; from "
-            "the pictures alone the two cannot be told apart.",
+            "What `dff calibrate` tells. The gain of reported focus is found where the breathing is given; "
+            "from the pictures alone the two cannot be told apart.",
         ),
     ]  # fmt: skip
     targets = [

@@ -53,7 +53,7 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
         {"policy": "", **dict.fromkeys(kinds, ".0%"), "all": ".1%"},
         [[name, *(_focused(rows[name, kind]) for kind in kinds), _focused(whole[name])] for name in names],
         "Share of runs that end within the depth of field of the middle depth of the region; "
-        f"{len(whole[names[0]]) // len(kinds)} runs of each kind. `dff focus-run` has {DEFAULT} as its default.",
+        f"{len(whole[names[0]]) // len(kinds)} runs of each kind. Default of `dff focus-run`: {DEFAULT}.",
     )
     cost = Table(
         "Cost, over all kinds",

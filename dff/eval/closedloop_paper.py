@@ -43,6 +43,7 @@ class Protocol:
         table: recipe of simulator/defocus.
         starts: lens positions.
         targets, light_targets: in Tables 4 and 5, and in Table 2.
+        rival_targets: of the former, those that the rivals focus on.
         target_seed: of their places and distances.
         side: of the patch [px].
         least_contrast: deviation of display values that a target's patch has at least.
@@ -55,6 +56,7 @@ class Protocol:
     starts: tuple[int, ...] = (1100, 1400, 1700, 2000)
     targets: int = 18
     light_targets: int = 5
+    rival_targets: int = 18
     target_seed: int = 0
     side: int = 512
     least_contrast: float = 0.05
@@ -152,8 +154,8 @@ def run(
             "Captures after the first frame (Tables 4 and 5)",
             {"target (position)": "", **dict.fromkeys(_RIVALS, ".0f"), **dict.fromkeys(starts, "")},
             efficiency,
-            "Columns of numbers: the learned step search from that start; a star: it ended more than the depth "
-            "of field off. Rivals climb on the mean gradient, from the second start.",
+            "Columns of numbers: the learned step search from that start; a star: it ended more than the "
+            "depth of field off. Rivals climb on the mean gradient, from the second start.",
         ),
         Table(
             "Where the step search ends (Table 2)",

@@ -23,8 +23,8 @@ def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 
 def test_all_policies_on_a_recorded_stack(stairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = ["--csv", "t.csv", "--picture", "p.png", "--report", "r.json"]
-    asked = ["focus-run", str(stairs), "--focus", FOCUS, "--roi", "66,20,16,50", *files]
+    files = ["--csv", "t.csv", "--picture", "p.png", "--report", "r.json", "--animation", "a.gif"]
+    asked = ["focus-run", str(stairs), "--focus", FOCUS, "--roi", "66,20,16,50", "--policy", "all", *files]
     assert main(asked) == 0
     out = capsys.readouterr().out
     assert "in focus at position 3.0, 1.2 m" in out
@@ -35,10 +35,13 @@ def test_all_policies_on_a_recorded_stack(stairs: Path, capsys: pytest.CaptureFi
     assert sums["global"]["in_focus"] == 1.0
     with open("t.csv", newline="") as sheet:
         rows = list(csv.DictReader(sheet))
-    assert len(rows) == len(report["runs"]) == 7 * 6
-    assert [row["final"] for row in rows[:6]] == ["3.0"] * 6
+    assert len(rows) == len(report["runs"]) == 8 * 6
+    assert [row["final"] for row in rows if row["policy"] == "global"] == ["3.0"] * 6
     with Image.open("p.png") as picture:
         assert picture.size == (960, 660)
+    with Image.open("a.gif") as picture:
+        assert picture.size == (600, 240)
+        assert picture.n_frames > 8 * 6 * 4
     assert main([*asked, "--overwrite", "--quiet"]) == 0
     assert json.loads(Path("r.json").read_text()) == report
 
