@@ -32,7 +32,7 @@ class DefocusTest:
 
     measures: tuple[str, ...]
     diameters: tuple[float, ...] = (4.0, 8.0, 16.0)
-    light: float = 400.0
+    light: float = 100.0
     size: int = 64
 
 

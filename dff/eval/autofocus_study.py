@@ -166,7 +166,8 @@ def _table(
     note = (
         f"Rows of train/{protocol.recipe}.toml, {len(training)} training patches of {training.size[1]} px, "
         f"equal budgets. Scored on {count} patches ({protocol.split}) of "
-        f"{protocol.size or training.size[1]} px from all {training.count} starts; means over the seeds, and their range. {protocol.note}"
+        f"{protocol.size or training.size[1]} px from all {training.count} starts; means over the seeds, and "
+        f"their range. {protocol.note}"
     )
     return Table("From all starts", columns, rows, note.rstrip())
 

@@ -1,13 +1,16 @@
 """Make patches for autofocus: `python -m dff.train.autofocus_patches OUT.h5 --split train --scenes 600`.
 
 A camera's whole sweep of small regions, by the simulator; the file is described in `dff.data.af_patches`.
+Scenes gather in OUT.part.h5; stopped and called again, it goes on from there.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +20,12 @@ if TYPE_CHECKING:
     from dff.simulator.patch_set import PatchSetConfig, PatchStack
     from dff.simulator.photos import PhotoPack
 
-_PER_PATCH = ("index", "ladder_index", "dioptre", "spread", "corner", "light", "snr", "hard")
-_ARRAYS = ("left", "right", "depth", "true_focus", "matrices")
+_TYPES = {
+    "left": "u1", "right": "u1", "depth": "f2", "true_focus": "f4", "matrices": "f4", "index": "i2",
+    "ladder_index": "i2", "dioptre": "f4", "spread": "f4", "corner": "i2", "light": "f4", "snr": "f4",
+    "hard": "?", "scene": "i4",
+}  # fmt: skip
+"""What the file holds of every patch, and how (`dff.data.af_patches`)."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def make(arguments: Arguments) -> Path:
         FileNotFoundError: no such photographs, or no folder to write into.
     """
     from dff.data.af_patches import SUFFIX
-    from dff.formats.safe_write import atomic_path, check_output
+    from dff.formats.safe_write import check_output
     from dff.simulator.patch_set import PatchSetConfig
     from dff.simulator.photos import load_photos
 
@@ -94,92 +101,104 @@ def make(arguments: Arguments) -> Path:
     )
     photos = photos_of(load_photos(arguments.photos) if arguments.photos else None, arguments.split)
     config.model()
-    with atomic_path(out) as temporary:
-        _write(temporary, arguments, config, _simulated(arguments, config, photos))
+    part = out.with_name(f"{out.stem}.part{SUFFIX}")
+    _write(part, arguments, config, photos)
+    os.replace(part, out)
     return out
 
 
 def _simulated(
-    arguments: Arguments, config: PatchSetConfig, photos: PhotoPack | None
+    arguments: Arguments, config: PatchSetConfig, photos: PhotoPack | None, first: int
 ) -> Iterator[tuple[int, list[PatchStack]]]:
-    """Scenes in order, with the patches of each."""
+    """Scenes from ``first`` on, in order, with the patches of each."""
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
     from multiprocessing import get_context
 
     from dff.simulator.patch_set import simulate_patches
 
-    seeds = [scene_seed(arguments.seed, arguments.split, k) for k in range(arguments.scenes)]
+    seeds = [scene_seed(arguments.seed, arguments.split, k) for k in range(first, arguments.scenes)]
     work = partial(simulate_patches, config, photos=photos)
     if arguments.workers == 1:
-        yield from enumerate(map(work, seeds))
+        yield from enumerate(map(work, seeds), start=first)
         return
     with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:
-        yield from enumerate(pool.map(work, seeds))
+        yield from enumerate(pool.map(work, seeds), start=first)
 
 
-def _write(
-    path: Path, arguments: Arguments, config: PatchSetConfig, scenes: Iterator[tuple[int, list[PatchStack]]]
-) -> None:
-    import json
-    from dataclasses import asdict
-
+def _write(path: Path, arguments: Arguments, config: PatchSetConfig, photos: PhotoPack | None) -> None:
+    """Fill the file; one that was left half-done by the same settings is gone on with."""
     import h5py
-    import numpy as np
 
-    from dff.data.af_patches import FORMAT, coded
+    from dff.data.af_patches import coded
+
+    with _begun(path, arguments, config, photos) as file:
+        assert isinstance(file, h5py.File)
+        done = int(file.attrs["done"])
+        if done > arguments.scenes:
+            raise ValueError(f"{path}: has {done} scenes already; ask for as many, or remove it")
+        for number, patches in _simulated(arguments, config, photos, done):
+            for patch in patches:
+                for name in _TYPES:
+                    value: Any = number if name == "scene" else getattr(patch, name)
+                    _append(file, name, coded(value) if name in ("left", "right") else value)
+            file.attrs["done"], file.attrs["patches"] = number + 1, _count(file)
+            file.flush()
+            if (number + 1) % 20 == 0:
+                print(f"{number + 1}/{arguments.scenes} scenes, {_count(file)} patches", flush=True)
+        if not _count(file):
+            raise ValueError("autofocus_patches: no patch has enough detail; simulate more scenes")
+
+
+def _begun(path: Path, arguments: Arguments, config: PatchSetConfig, photos: PhotoPack | None) -> Any:
+    """The open file, new or with as many scenes as were finished."""
+    import h5py
+
+    from dff.data.af_patches import FORMAT
     from dff.simulator.patch_set import reference_slice
 
     camera = config.model()
-    focus = camera.ladder.focus()
-    rows: dict[str, list[Any]] = {name: [] for name in (*_PER_PATCH, "scene")}
-    types = {"left": np.uint8, "right": np.uint8, "depth": np.float16}
-    with h5py.File(path, "w") as file:
-        file.attrs.update(
-            format=FORMAT,
-            frame=[camera.picture_height, camera.picture_width],
-            reference=reference_slice(camera),
-            split=arguments.split,
-            settings=json.dumps(
-                {
-                    "seed": arguments.seed,
-                    "scenes": arguments.scenes,
-                    "photos": arguments.photos is not None,
-                    "patches": asdict(config),
-                }
-            ),
-        )
-        file["focus"] = focus
-        for number, patches in scenes:
-            for patch in patches:
-                for name in _ARRAYS:
-                    value = getattr(patch, name)
-                    kept = coded(value) if name in ("left", "right") else value
-                    _append(file, name, kept.astype(types.get(name, np.float32)))
-                for name in _PER_PATCH:
-                    rows[name].append(getattr(patch, name))
-                rows["scene"].append(number)
-            if (number + 1) % 20 == 0:
-                print(f"{number + 1}/{arguments.scenes} scenes, {len(rows['scene'])} patches", flush=True)
-        if not rows["scene"]:
-            raise ValueError("autofocus_patches: no patch has enough detail; simulate more scenes")
-        kinds = {
-            "index": np.int16,
-            "ladder_index": np.int16,
-            "corner": np.int16,
-            "scene": np.int32,
-            "hard": bool,
-        }
-        for name, values in rows.items():
-            file[name] = np.array(values, kinds.get(name, np.float32))
+    painted = None if photos is None else sorted(set(photos.credits))
+    about = {
+        "format": FORMAT,
+        "frame": [camera.picture_height, camera.picture_width],
+        "reference": reference_slice(camera),
+        "split": arguments.split,
+        "settings": json.dumps(
+            {"seed": arguments.seed, "photographs": painted, "patches": asdict(config)}, sort_keys=True
+        ),
+    }
+    if path.is_file():
+        try:
+            file = h5py.File(path, "r+")
+        except OSError:
+            raise ValueError(f"{path}: left half-done and damaged; remove it") from None
+        if file.attrs.get("settings") == about["settings"] and file.attrs.get("split") == arguments.split:
+            for name in _TYPES:
+                if name in file:  # a scene that was cut short is made again
+                    file[name].resize(int(file.attrs["patches"]), axis=0)
+            return file
+        file.close()
+        raise ValueError(f"{path}: left half-done by other settings; remove it, or give those again")
+    file = h5py.File(path, "w")
+    file.attrs.update(**about, done=0, patches=0)
+    file["focus"] = camera.ladder.focus()
+    return file
+
+
+def _count(file: Any) -> int:
+    return len(file["scene"]) if "scene" in file else 0
 
 
 def _append(file: Any, name: str, value: Any) -> None:
-    """Add one patch's array at the end of an array of patches."""
+    """Add one patch's value at the end of the values of all."""
+    import numpy as np
+
+    value = np.asarray(value).astype(_TYPES[name])
     if name not in file:
-        file.create_dataset(
-            name, (0, *value.shape), value.dtype, maxshape=(None, *value.shape), chunks=(1, *value.shape)
-        )
+        chunks = (1, *value.shape) if value.ndim else (256,)
+        most = (None, *value.shape)
+        file.create_dataset(name, (0, *value.shape), value.dtype, maxshape=most, chunks=chunks)
     there = file[name]
     there.resize(len(there) + 1, axis=0)
     there[-1] = value

@@ -57,6 +57,33 @@ def test_file_of_patches(patches: SimulatedPatches) -> None:
     )
 
 
+def test_a_run_that_was_stopped_goes_on(
+    tmp_path: Path, patches: SimulatedPatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dff.simulator.patch_set as simulator
+
+    real, calls = simulator.simulate_patches, []
+
+    def once(*arguments: object, **named: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(simulator, "simulate_patches", once)
+    told = [str(tmp_path / "t.h5"), "--split", "test", "--scenes", "2", "--size", "32", "--region", "64"]
+    with pytest.raises(KeyboardInterrupt):
+        main(told)
+    assert not (tmp_path / "t.h5").exists()
+    assert main([*told, "--seed", "1"]) == 2  # other settings
+    assert main(told) == 0
+    assert len(calls) == 3
+    found = SimulatedPatches(tmp_path / "t.h5")
+    np.testing.assert_array_equal(found.left, patches.left)
+    np.testing.assert_array_equal(found.scene, patches.scene)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.h5"]
+
+
 def test_scenes_depend_on_their_seed_alone() -> None:
     one, same, other = (simulate_patches(SMALL, seed) for seed in (5, 5, 6))
     assert len(one) == len(same) == 4
