@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dff.capture.activation import Activation
-from dff.capture.deviation import gains, in_focus
+from dff.capture.deviation import Deviation, gains, in_focus
 from dff.capture.estimators import Estimator
 from dff.capture.scene import Scene, Shot
 from dff.capture.still import spread_positions
@@ -26,11 +26,15 @@ class MovingConfig:
     Args:
         memory: k of the activation matrix: pixels in focus in this shot or the ``memory`` before it need none
             now; 0 is the greedy strategy.
+        worth: share of the weight that a capture must be expected to bring into focus. Where the fullest bin
+            holds less, the oldest mask is dropped for this step: seeing again what is large serves the next
+            pictures better than chasing what is left.
         opening: shots at evenly spread positions at the start, one per time step as all others.
         recall: shots from different places, the last included, that the estimator is shown.
     """
 
     memory: int = 1
+    worth: float = 0.08
     opening: int = 3
     recall: int = 5
 
@@ -97,23 +101,29 @@ def capture_moving(
         else:
             found = estimator(recent)
             masks.append(in_focus(found.values, half))
-            activation = Activation(config.memory)
-            for mask in masks[-config.memory - 1 :]:
-                matrix = activation.add(mask)
-            assert matrix is not None
-            place = _next_place(scene, found.values + shot.position, found.weight * ~matrix, shot.position)
+            for memory in range(config.memory, -1, -1):
+                activation = Activation(memory)
+                for mask in masks[-memory - 1 :]:
+                    activation.add(mask)
+                matrix = activation.matrix
+                place, share = _next_place(scene, found, shot.position, matrix)
+                if share >= config.worth:
+                    break
         masks = masks[-config.memory - 1 :]
         yield MovingFrame(shot, fused, matrix)
 
 
-def _next_place(scene: Scene, targets: np.ndarray, weight: np.ndarray, here: float) -> float:
-    """Centre of the fullest bin of what is left; where nothing is left the lens stays."""
+def _next_place(scene: Scene, found: Deviation, here: float, matrix: np.ndarray) -> tuple[float, float]:
+    """Centre of the fullest bin of what is left, and the share of the weight that it holds."""
     low, high = float(scene.track.positions[0]), float(scene.track.positions[-1])
     thin = np.s_[::2, ::2]
-    if not weight[thin].sum() > 0:
-        return here
-    half = scene.half_depth(low)
-    places = list(dict.fromkeys(scene.stand(float(at)) for at in (*np.arange(low, high, half / 2), high)))
+    weight = (found.weight * ~matrix)[thin]
+    if not weight.sum() > 0:
+        return here, 0.0
+    grid = np.arange(low, high, scene.half_depth(low) / 2)
+    places = list(dict.fromkeys(scene.stand(float(at)) for at in (*grid, high)))
     bins = [(at - scene.half_depth(at), at + scene.half_depth(at)) for at in places]
-    counts = gains(targets[thin], None, weight[thin], [], bins)
-    return places[int(counts.argmax())] if counts.max() > 0 else here
+    error = None if found.error is None else found.error[thin]
+    counts = gains(found.values[thin] + here, error, weight, [], bins)
+    best = int(counts.argmax())
+    return places[best], float(counts[best] * weight.sum() / found.weight[thin].sum())

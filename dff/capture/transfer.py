@@ -12,7 +12,7 @@ from dff.stack import to_luma
 
 BLUR_SIGMAS = (0.8, 1.6, 2.6, 4.0)  # px, by which a sharp picture is blurred to compare it with a shot
 COMPARE_SIGMA = 1.5  # px of the window of that comparison
-TRUST = 0.035  # of the tone range: a difference that halves the trust in a carried pixel
+TRUST = 0.02  # of the tone range: a difference that halves the trust in a carried pixel
 SHARPER = 1.15  # how much sharper than the shot a carried pixel must be to be taken
 
 

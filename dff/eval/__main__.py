@@ -15,6 +15,7 @@ from dff.eval.dataset_speed_options import LoaderSpeed
 from dff.eval.options import Options, RealStacks, say
 from dff.eval.options_alignment import AlignmentReal, AlignmentSimulated, EndToEnd
 from dff.eval.options_autofocus import AutofocusClassical, AutofocusModels, AutofocusStudy
+from dff.eval.options_closedloop import Calibration, ClosedLoop, ClosedLoopPaper
 from dff.eval.options_focus import FocusHead, FocusSheet
 from dff.eval.wild_options import Wild
 
@@ -284,6 +285,9 @@ Benchmark = (
     | Annotated[SimulatorCamera, tyro.conf.subcommand("simulator-camera")]
     | Annotated[SimulatorBlender, tyro.conf.subcommand("simulator-blender")]
     | Annotated[Domain, tyro.conf.subcommand("domain")]
+    | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
+    | Annotated[ClosedLoopPaper, tyro.conf.subcommand("closed-loop-paper")]
+    | Annotated[Calibration, tyro.conf.subcommand("calibration")]
 )
 
 

@@ -20,7 +20,8 @@ from dff.eval.report import Cell, Report, Table, Target
 from dff.fusion import METHODS, FusionMethod, check_method, fuse, fuse_guided, fuse_pyramid
 from dff.metrics import gradients_kept, psnr
 from dff.models import Model, load_model
-from dff.pipeline import Fused, align, predict
+from dff.pipeline import Fused, align
+from dff.pipeline import fuse as fuse_stack
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig, simulate
 from dff.simulator.simulated import Simulated
@@ -97,8 +98,7 @@ def _usable(made: Fused) -> tuple[FocalStack, Alignment]:
 
 def real_rows(folder: Path, name: str, protocol: Protocol, model: Model) -> list[list[Cell]]:
     """stack, picture, gradients kept, share out of range, CPU seconds of each method."""
-    made = predict(real_stack(folder, name), model=model, aif=False)
-    stack, alignment = _usable(made)
+    stack, alignment = _usable(fuse_stack(real_stack(folder, name), method="pyramid"))
     pictures, seconds = _fused(stack, alignment, model, protocol.laplacian_window_px)
     mask = np.logical_and.reduce([alignment.valid_mask(k) for k in range(len(stack))])
     lumas = [luma(alignment.warp(stack.slices[k], k)) for k in range(len(stack))]
