@@ -80,6 +80,25 @@ def test_bad_input_is_one_line(
     assert not said.out
 
 
+@pytest.mark.parametrize("by_head", [False, True])
+def test_signed_heights_keep_their_order(
+    stairs: Path, head: str, capsys: pytest.CaptureFixture[str], by_head: bool
+) -> None:
+    """Rising and falling heights of the same slices: the same slices answer, at the same heights."""
+    more = ["--head", head] if by_head else []
+    found = []
+    for heights in ("-5,-3,-1,1,3,5", "5,3,1,-1,-3,-5"):
+        signed = ",".join(f"{height}um" for height in heights.split(","))
+        assert main(asked(f"--focus={signed}", "--json", *more)) == 0
+        report = strict(capsys.readouterr().out)
+        assert report["unit"] == "um"
+        found.append([(row["slice"], row["index"], row["height_um"]) for row in report["regions"]])
+    for (name, index, height), (other, mirrored, turned) in zip(*found, strict=True):
+        assert name == other
+        assert index == 5 - mirrored
+        assert height == pytest.approx(-turned, abs=0.7)
+
+
 def test_weights_of_another_network_are_refused(
     stairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
