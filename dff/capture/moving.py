@@ -92,8 +92,9 @@ def capture_moving(
             masks = [moved(mask.astype(np.float32), flow) > 0.5 for mask in masks]
             fused = transfer(shot.picture, moved(fused, flow))
         # of one place the newest: a lens that stays must not forget what it saw elsewhere
-        recent = [*(one for one in recent if one.position != shot.position), shot][-config.recall :]
         half = scene.half_depth(shot.position)
+        elsewhere = [one for one in recent if abs(one.position - shot.position) > half / 10]
+        recent = [*elsewhere, shot][-config.recall :]
         matrix = None
         if len(recent) < estimator.needs or step + 1 < len(first):
             masks.append(np.zeros(shot.picture.shape[:2], bool))

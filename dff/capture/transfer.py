@@ -10,9 +10,10 @@ import numpy as np
 from dff.capture.scene import Shot
 from dff.stack import to_luma
 
-BLUR_SIGMAS = (0.8, 1.6, 2.6, 4.0)  # px, by which a sharp picture is blurred to compare it with a shot
+BLUR_SIGMAS = (0.8, 1.6, 2.6, 4.0, 6.5, 10.0)  # px, by which a sharp picture is made like a blurred shot
+SOFTEN, SMOOTH = 0.03, 0.075  # of the shorter side: sigma of pictures before, and of the flow after
 COMPARE_SIGMA = 1.5  # px of the window of that comparison
-TRUST = 0.02  # of the tone range: a difference that halves the trust in a carried pixel
+TRUST = 0.03  # of the tone range: a difference that halves the trust in a carried pixel
 SHARPER = 1.15  # how much sharper than the shot a carried pixel must be to be taken
 
 
@@ -20,11 +21,13 @@ def flow_between(shot: np.ndarray, before: np.ndarray) -> np.ndarray:
     """(H,W,2) float32 flow: pixel p of ``shot`` shows what ``before`` shows at p + flow(p).
 
     DIS optical flow (Kroeger et al. 2016) between a picture that is sharp in part and one that is sharp all
-    over: both are softened first, so that what differs in focus only does not look moved.
+    over: both are softened first, so that what differs in focus only does not look moved, and the flow after,
+    since it knows little where the shot is blurred.
     """
-    a, b = (cv2.GaussianBlur(_bytes(to_luma(one)), (0, 0), 1.2) for one in (shot, before))
+    side = min(shot.shape[:2])
+    a, b = (cv2.GaussianBlur(_bytes(to_luma(one)), (0, 0), SOFTEN * side) for one in (shot, before))
     flow = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM).calc(a, b, None)  # type: ignore
-    return np.asarray(cv2.GaussianBlur(flow, (0, 0), 2.0))
+    return np.asarray(cv2.GaussianBlur(flow, (0, 0), SMOOTH * side))
 
 
 def _bytes(luma: np.ndarray) -> np.ndarray:

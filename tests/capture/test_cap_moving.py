@@ -115,8 +115,9 @@ def test_transfer_takes_what_agrees_and_is_sharper():
     reference[:, 64:] = sharp[:, 64:]
     out = transfer(shot, reference)
     assert metrics.psnr(out, sharp) > metrics.psnr(shot, sharp) + 6
-    other = textured(seed=9)  # another scene altogether: nothing of it
-    assert metrics.psnr(transfer(shot, other), shot) > 27
+    other = textured(seed=9)  # another scene altogether: nothing of it where the shot itself is sharp
+    assert metrics.psnr(transfer(shot, other)[:, :56], shot[:, :56]) > 35
+    assert metrics.psnr(transfer(shot, 0.4 * other), shot) > 35  # nor anywhere, if its tones are others
     grey = (shot[..., 0] * 255).astype(np.uint8)
     assert transfer(grey, grey).dtype == np.uint8
 
