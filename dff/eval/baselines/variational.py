@@ -2,7 +2,8 @@
 
 The energy is that of Moeller et al. (Variational Depth From Focus Reconstruction, TIP 2015), solved in the
 way of DTAM (Newcombe et al., ICCV 2011): a second field searches all slices at every pixel, and is tied to
-the smooth one ever more firmly. Ties are absolute differences, so that each turn is a TV-L1 problem.
+the smooth one ever more firmly. Ties are absolute differences, so that each turn is a TV-L1 problem; they
+count by how far a pixel's sharpest slice stands out, or noise would hold blank pixels where it is loudest.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ def variational_share(
     # noise lowers all contrasts alike: their median is the measure of what stands out
     cost *= np.float32(data) / max(float(np.median(cost.max(axis=0))), 1e-6)
     places = shares.astype(np.float32)
+    trust = 1 - volume.mean(axis=0) / highest
     smooth = places[cost.argmin(axis=0)]
     for coupling in COUPLINGS:
         tie = np.float32(coupling) * np.abs(places[:, None, None] - smooth)
         searched = places[(cost + tie).argmin(axis=0)]
-        smooth = tv_l1(searched, np.full(smooth.shape, coupling), edge_weight, iterations)
+        smooth = tv_l1(searched, coupling * trust, edge_weight, iterations)
     return np.clip(smooth, 0, 1)
