@@ -165,7 +165,7 @@ class FocusHead(nn.Module):
         """(B,R,K) logits; see `FocusNetwork.forward`."""
         places, ladder = encoded.places, encoded.ladder
         x = self._slices(pooled, places, ladder)  # B,R,n,C
-        votes = F.relu(self.vote(x)[:, :, None] + geometry.far[:, None])  # B,R,K,n,V
+        votes = F.relu(self.vote(x)[:, :, None] * geometry.far[:, None])  # B,R,K,n,V
         at = geometry.nearest[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[-1])
         own = F.relu(self.own(x.gather(2, at)))  # what a slice itself shows, or the nearest that was seen
         has_depth = float(places.shape[1] > 1)
