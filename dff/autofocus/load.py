@@ -17,7 +17,7 @@ def load_autofocus(name: str | Path, device: torch.device | str = "cpu") -> Auto
     """A trained network, in evaluation mode.
 
     Args:
-        name: in weights/index.toml, such as "afpe-d1", or the path of a .safetensors file.
+        name: in weights/index.toml, or the path of a .safetensors file.
         device: where it is to compute.
 
     Raises:
