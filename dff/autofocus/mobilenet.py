@@ -84,8 +84,8 @@ class MobileNetV2(nn.Module):
     def _start(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # filters of single channels have few inputs, however many channels there are: weights as small
-                # as the usual count of outputs makes them would be thrown about by the first steps of Adam
+                # a filter of a single channel has few inputs, however many channels there are: counted by
+                # outputs its weights would be so small that Adam's first steps throw them about
                 mode = "fan_in" if module.groups > 1 else "fan_out"
                 nn.init.kaiming_normal_(module.weight, mode=mode)
             elif isinstance(module, nn.Linear):
