@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from kornia.metrics import ssim
@@ -19,10 +20,14 @@ from dff.models import Model, load_model
 from dff.pipeline import fuse
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig
-from dff.stack import FocalStack
+from dff.stack import FocalStack, to_luma
 
 NAME = "capture"
 SSIM_WINDOW_PX = 11
+DETAIL, DETAIL_PX = (
+    0.02,
+    2.0,
+)  # gradient of the sharp luma per px, averaged over so many, that counts as detail
 FEWEST, UNIFORM, FEW, TWO, OURS = (
     "fewest (truth known)", "uniform sweep", "uniform, as many", "two sweeps", "ours",
 )  # fmt: skip
@@ -72,6 +77,13 @@ def likeness(picture: np.ndarray, true: np.ndarray) -> tuple[float, float, float
     return psnr(picture, true), similar, gradients_kept(picture, [true])
 
 
+def detailed(sharp: np.ndarray) -> np.ndarray:
+    """(H,W) bool: where the sharp picture (H,W,3) has detail that focus could show."""
+    luma = to_luma(sharp)
+    across, down = (cv2.Sobel(luma, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
+    return np.asarray(cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), DETAIL_PX) > DETAIL)
+
+
 def fused(shots: list[Shot], model: Model) -> np.ndarray:
     """The shots of one still scene made one picture, as `dff fuse` does it."""
     ordered = sorted({shot.position: shot for shot in shots}.values(), key=lambda shot: shot.position)
@@ -82,28 +94,33 @@ def fused(shots: list[Shot], model: Model) -> np.ndarray:
 
 
 def still_scores(scene: SimulatedScene, model: Model, protocol: Protocol) -> dict[str, np.ndarray]:
-    """(6,) captures, captures over the uniform sweep's, covered share, PSNR, SSIM, gradients, per policy."""
+    """(7,) captures, the same over the sweep's, shares in focus (all, detail), PSNR, SSIM, gradients."""
     uniform = uniform_positions(scene)
     budget = int(protocol.share * len(uniform))
     estimator = DepthEstimator(model, needs=protocol.coarse)
     config = StillConfig(budget=max(budget, protocol.coarse), opening=protocol.coarse)
     # half of the budget sweeps, the other half goes to what was found
-    coarse = max(2, config.budget or 2) // 2
+    coarse = max(2, (config.budget or 0) // 2)
     sweeper = DepthEstimator(model, needs=coarse)
     ours = capture_still(scene, estimator, config)
     two = capture_still(scene, sweeper, replace(config, opening=coarse, replan=False))
     evenly = [scene.take(place) for place in spread_positions(scene, len(ours.shots))]
     taken: dict[str, list[Shot]] = {FEW: evenly, TWO: two.shots, OURS: ours.shots}
     true = scene.truth()[1]
+    detail = detailed(true)
+
+    def reached(positions: list[float]) -> list[float]:
+        mask = scene.covered(positions)
+        return [float(mask.mean()), float(mask[detail].mean()) if detail.any() else float("nan")]
+
     out = {}
     for policy, positions in {UNIFORM: uniform, FEWEST: fewest(scene, protocol.covered)}.items():
         unknown = [float("nan")] * 3
-        covered = float(scene.covered(positions).mean())
-        out[policy] = np.array([len(positions), len(positions) / len(uniform), covered, *unknown])
+        out[policy] = np.array([len(positions), len(positions) / len(uniform), *reached(positions), *unknown])
     for policy, shots in taken.items():
-        covered = float(scene.covered([shot.position for shot in shots]).mean())
         picture = fused(shots, model)
-        row = [len(shots), len(shots) / len(uniform), covered, *likeness(picture, true)]
+        shares = reached([shot.position for shot in shots])
+        row = [len(shots), len(shots) / len(uniform), *shares, *likeness(picture, true)]
         out[policy] = np.array(row)
     return out
 
@@ -125,7 +142,8 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
             each = np.array([one[policy] for one in scores])
             reached = float((each[:, 2] >= protocol.covered).mean())
             mean = each.mean(0)
-            rows.append([recipe, policy, mean[0], mean[1], 100 * mean[2], 100 * reached, *mean[3:].tolist()])
+            shares = [100 * mean[2], 100 * mean[3], 100 * reached]
+            rows.append([recipe, policy, mean[0], mean[1], *shares, *mean[4:].tolist()])
         ours = np.array([one[OURS] for one in scores])
         targets += [
             Target(f"{recipe}: share in focus", float(ours[:, 2].mean()), "at least", protocol.covered),
@@ -133,11 +151,14 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
         ]
     columns = {
         "scene": "", "policy": "", "captures": ".1f", "of sweep": ".2f", "in focus [%]": ".1f",
+        "detail [%]": ".1f",
         "scenes reached [%]": ".0f", "PSNR [dB]": ".2f", "SSIM": ".4f", "gradients kept": ".3f",
     }  # fmt: skip
     note = (
         f"Means of {len(seeds)} scenes per recipe, seeds {seeds[0]} to {seeds[-1]}. In focus: pixels whose "
-        f"true blur is at most {protocol.max_coc_px:g} px across in some capture; reached: scenes with "
+        f"true blur is at most {protocol.max_coc_px:g} px across in some capture; detail: "
+        "the same of the pixels round which the sharp "
+        f"picture is not plain; reached: scenes with "
         f"{100 * protocol.covered:g} % of them. Uniform sweep: depths of field side by side over the range. "
         f"{TWO}: half of the captures spread evenly, then the depths that {protocol.model} finds in them. "
         f"{FEWEST}: greedy, until {100 * protocol.covered:g} % are reached. Fused by depth "
