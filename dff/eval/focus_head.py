@@ -63,6 +63,7 @@ class Protocol:
         region_px: smallest and largest side.
         misalignment_px: largest root mean square corner error left by the alignment.
         frames: numbers of slices that follow one another.
+        start_stacks: of each scene's stacks, how many are looked at from all starts, which takes long.
         depth_models: whose depth the index rule is tried on.
         patches: most that are taken of a file of them.
         bars: what is wanted.
@@ -74,6 +75,7 @@ class Protocol:
     region_px: tuple[int, int]
     misalignment_px: float
     frames: tuple[int, ...]
+    start_stacks: int
     depth_models: tuple[str, ...]
     patches: int = 200
     bars: Bars = Bars()
@@ -107,23 +109,31 @@ def collect(
     """Run over the stacks of one recipe."""
     config = load_recipe("simulator/scenes", scene, SimulationConfig)
     cases, told = [], []
-    for seed in protocol.seeds.take(limit):
+    for number, seed in enumerate(protocol.seeds.take(limit)):
         say(f"{NAME}: {scene}, seed {seed}")
         case = make_case(config, seed, protocol.regions, protocol.region_px, protocol.misalignment_px, photos)
         cases.append(case)
-        told.append(answers_on(head, models, case, protocol.frames))
+        frames = protocol.frames if number < protocol.start_stacks else ()
+        told.append(answers_on(head, models, case, frames))
 
     def joined(parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts)
 
     names = told[0][2]
-    heads = {name: [one[2][name] for one in told] for name in names}
+    # the first stacks alone have answers from all starts
+    heads = {name: [one[2][name] for one in told if name in one[2]] for name in names}
     index = {name: joined([one.index for one in parts]) for name, parts in heads.items()}
     whole = {name: joined([one[0][name] for one in told]) for name in told[0][0]}
     return Found(
         truth=joined([case.truth for case in cases]),
         mixed=joined([case.mixed for case in cases]),
-        whole=whole | {f"head, {name}": index[name][:, 0] for name in ("I*", "D*")},
+        whole=whole
+        | {
+            "always the middle slice": np.concatenate(
+                [np.full(len(c.truth), len(c.focus) // 2) for c in cases]
+            )
+        }
+        | {f"head, {name}": index[name][:, 0] for name in ("I*", "D*")},
         contrast={name: joined([one[1][name] for one in told]) for name in told[0][1]},
         starts={name: maps for name, maps in index.items() if "*" not in name},
         confidence={name: joined([one.confidence for one in parts]) for name, parts in heads.items()},
@@ -155,7 +165,7 @@ def _targets(protocol: Protocol, found: dict[str, Found]) -> list[Target]:
             for kind in ("I*", "D*")
         ]
         if "D5" in one.starts:
-            share = hunting(one.starts["D5"]).summary(one.truth)["hunting_share"]
+            share = float(hunting(one.starts["D5"]).cyclic.mean())
             targets.append(Target(f"{scene}: share of starts that hunt, D5", share, "at most", bars.hunting))
     return targets
 

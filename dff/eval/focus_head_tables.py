@@ -14,7 +14,7 @@ _STAY = 1  # index: a lens that is this near to the answer already may stay wher
 
 @dataclass(eq=False)
 class Found:
-    """Answers on all regions of one kind of scenes: (P,) each, or (P,K) from all starts."""
+    """Answers on P regions of one kind of scenes: (P,) each; from all starts (P',K), of the first P'."""
 
     truth: np.ndarray
     mixed: np.ndarray
@@ -58,8 +58,9 @@ def staying(maps: np.ndarray) -> np.ndarray:
 def _start_rows(scene: str, found: Found) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for name, maps in sorted(found.starts.items()):
-        got = report(maps, found.truth)
-        stays = hunting(staying(maps)).summary(found.truth)
+        truth = found.truth[: len(maps)]
+        got = report(maps, truth)
+        stays = hunting(staying(maps)).summary(truth)
         rows.append(
             [
                 scene,
@@ -80,7 +81,7 @@ def _sure_rows(scene: str, found: Found) -> list[list[Cell]]:
     answers = found.starts | {name: found.whole[f"head, {name}"][:, None] for name in ("I*", "D*")}
     for name, index in sorted(answers.items()):
         confidence = found.confidence[name]
-        error = np.abs(index - found.truth[:, None])
+        error = np.abs(index - found.truth[: len(index), None])
         sure = confidence >= np.median(confidence)
         rows.append(
             [
@@ -109,8 +110,8 @@ def all_tables(found: dict[str, Found], about: str) -> list[Table]:
     shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
     errors = {"MAE": ".2f", "RMSE": ".2f"}
     starred = (
-        "I: one picture per slice, D: with its dual-pixel halves; the lens is known to the head. "
-        f"Hunting: starts that end in a cycle [%]; staying: if a lens within {_STAY} of the answer stays."
+        "On the first stacks. I: one picture per slice, D: with its dual-pixel halves; the lens is known to the "
+        f"head. Hunting: starts that end in a cycle [%]; staying: if a lens within {_STAY} of the answer stays."
     )
     return [
         Table(

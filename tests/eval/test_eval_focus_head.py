@@ -45,6 +45,7 @@ scenes = ["scene.toml"]
 regions = 2
 region_px = [16, 24]
 frames = [1, 5]
+start_stacks = 1
 depth_models = ["classical"]
 """
 
