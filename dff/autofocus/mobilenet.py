@@ -86,8 +86,7 @@ class MobileNetV2(nn.Module):
             if isinstance(module, nn.Conv2d):
                 # a filter of a single channel has few inputs, however many channels there are: counted by
                 # outputs its weights would be so small that Adam's first steps throw them about
-                mode = "fan_in" if module.groups > 1 else "fan_out"
-                nn.init.kaiming_normal_(module.weight, mode=mode)
+                nn.init.kaiming_normal_(module.weight, mode="fan_in" if module.groups > 1 else "fan_out")
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, 0, 0.01)
                 nn.init.zeros_(module.bias)
