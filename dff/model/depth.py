@@ -43,6 +43,22 @@ def expectation(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return share, mean, (share * (place - mean[:, None]).square()).sum(dim=1)
 
 
+def beyond_two_slices(mean: Tensor, variance: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """What a distribution over slices leaves open: (B,h,w) gap round its mean, and variance beyond need.
+
+    A depth between two slices needs both of them: with few slices that alone is a wide distribution, and no
+    doubt. What is left of the variance once it is taken off is.
+
+    Args:
+        mean, variance: (B,h,w) of the focus coordinate.
+        u: (B,N) focus coordinate of the slices.
+    """
+    u = u.float()
+    above = torch.searchsorted(u.contiguous(), mean.flatten(1)).clamp(1, u.shape[1] - 1)
+    low, high = (u.gather(1, at).view_as(mean) for at in (above - 1, above))
+    return high - low, (variance - (mean - low) * (high - mean)).clamp_min(0)
+
+
 def pooled_over_slices(features: Tensor, share: Tensor) -> Tensor:
     """(B,C,h,w): features (B*N,C,h,w) of the slices, weighted by their ``share`` (B,N,h,w)."""
     batch, n = share.shape[:2]
@@ -70,7 +86,7 @@ class Completion(nn.Module):
 
     The volume knows depth where something is in focus. Where nothing has texture, outline and surroundings
     decide: this U-Net (1/2 to 1/32) sees depth, its spread and the features of the sharp slice, corrects
-    depth, says how far to trust it, and upsamples along the picture's edges.
+    depth, and upsamples along the picture's edges.
     """
 
     def __init__(self, c_in: int, channels: int, norm: Norm = "none", depth: int = 5) -> None:
@@ -80,7 +96,6 @@ class Completion(nn.Module):
         self.descend = nn.ModuleList(Residual(channels, norm) for _ in range(depth))
         self.ascend = nn.ModuleList(Residual(channels, norm) for _ in range(depth - 1))
         self.correct = Conv(channels, 1).silence()
-        self.spread = Conv(channels, 4).silence()  # log scale of the four fine pixels
         self.weights = Conv(channels, 36).silence()
         with torch.no_grad():
             # begin by repeating the coarse pixel
@@ -88,7 +103,7 @@ class Completion(nn.Module):
             self.weights.conv.bias.view(9, 4)[4] = 3.0
 
     def forward(self, x: Tensor, u: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """Depth and the log scale of its error, both (B,2h,2w) float32.
+        """Depth (B,2h,2w), and by how much it was corrected (B,h,w); float32.
 
         Args:
             x: (B,C,h,w) features of the sharp slice.
@@ -105,7 +120,39 @@ class Completion(nn.Module):
         for block in self.ascend:
             skip = skips.pop()
             x = block(skip + F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False))
-        corrected = u + self.correct(x)[:, 0].float()
-        fine = convex_upsample(corrected, self.weights(x))
-        log_scale = F.pixel_shuffle(self.spread(x).float() + 0.5 * spread[:, None], 2)[:, 0]
-        return fine, log_scale
+        correction = self.correct(x)[:, 0].float()
+        return convex_upsample(u + correction, self.weights(x)), correction
+
+
+class Uncertainty(nn.Module):
+    """Log of the Laplace scale of the error of depth, from how the distribution over slices looks.
+
+    Nothing of the picture is asked, and nothing is told back: depth does not bend to be judged well. (With
+    the picture's features as well, it ordered errors no better.)
+    """
+
+    def __init__(self, channels: int = 24, norm: Norm = "none") -> None:
+        super().__init__()
+        self.first = Conv(5, channels, norm=norm)
+        self.second = Conv(channels, channels, norm=norm)
+        self.last = Conv(channels, 4).silence()  # the four fine pixels
+        assert self.last.conv.bias is not None
+        nn.init.constant_(self.last.conv.bias, -1.0)
+
+    def forward(self, mean: Tensor, variance: Tensor, correction: Tensor, u: Tensor) -> Tensor:
+        """(B,2h,2w) float32.
+
+        Args:
+            mean, variance: (B,h,w) of the distribution.
+            correction: (B,h,w) of the completion.
+            u: (B,N) focus coordinate of the slices.
+        """
+        mean, variance, correction = mean.detach(), variance.detach(), correction.detach()
+        gap, beyond = beyond_two_slices(mean, variance, u)
+        doubt = 0.25 * torch.log(beyond + VARIANCE_FLOOR)
+        spread = 0.25 * torch.log(variance + VARIANCE_FLOOR)
+        hints = (doubt, spread, 0.5 * torch.log(gap), 2 * mean - 1, 4 * correction)
+        x = torch.stack(hints, dim=1).to(self.first.conv.weight.dtype)
+        x = F.relu(self.first(x))
+        x = F.relu(x + self.second(x))
+        return F.pixel_shuffle(self.last(x).float() + doubt[:, None], 2)[:, 0]

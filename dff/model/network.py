@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dff.model import prior
-from dff.model.depth import Completion, Scale, expectation, pooled_over_slices
+from dff.model.depth import Completion, Scale, Uncertainty, expectation, pooled_over_slices
 from dff.model.features import (
     Conv,
     EfdKind,
@@ -136,6 +136,7 @@ class DepthNetwork(DepthModel):
         self.score = nn.ModuleList(Conv(width, 1, 1).silence() for width in widths[::-1])
         self.prior_gain = nn.Parameter(torch.ones(3)) if config.prior else None
         self.completion = Completion(2 * c + 12 + 2, config.context_channels, norm)
+        self.uncertainty = Uncertainty(norm=norm)
 
     @property
     def slice_bytes(self) -> int:
@@ -159,7 +160,8 @@ class DepthNetwork(DepthModel):
         sharp = maps[-1]
         share, mean, variance = expectation(scales[-1].logits, u)
         seen = [pooled_over_slices(x.to(sharp.dtype), share) for x in (sharp, shallow, colours)]
-        fine, log_scale = self.completion(torch.cat(seen, dim=1), mean, variance)
+        fine, correction = self.completion(torch.cat(seen, dim=1), mean, variance)
+        log_scale = self.uncertainty(mean, variance, correction, u)
         if not self.training:
             fine = fine.clamp(0, 1)
         output = DepthOutput(fine[:, :height, :width], log_scale[:, :height, :width], scales)

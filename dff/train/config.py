@@ -213,9 +213,12 @@ class DepthRunConfig(RunConfig):
     Args:
         size: name of a network size, or "custom" with ``network`` spelt out.
         network: used when ``size`` is "custom".
+        only: part of the network that is trained while the rest stays as it is, such as "uncertainty";
+            "": all of it.
     """
 
     size: Literal["nano", "tiny", "base", "dff-wild", "custom"] = "tiny"
+    only: str = ""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 

@@ -24,6 +24,20 @@ from dff.train.validate import SCORES, scores, write_sheet
 Run = TypeVar("Run", bound=RunConfig)
 
 
+def only_part(network: DepthModel, name: str) -> DepthModel:
+    """The network with everything but one of its parts held fast.
+
+    Raises:
+        ValueError: no part of that name.
+    """
+    parts = dict(network.named_children())
+    if name not in parts:
+        raise ValueError(f"only {name!r}: no such part of the network; choose from {', '.join(parts)}")
+    network.requires_grad_(False)
+    parts[name].requires_grad_(True)
+    return network
+
+
 class DepthNetworkTask:
     """What is the same wherever the stacks come from; see `dff.train.task.Task`."""
 
@@ -34,7 +48,8 @@ class DepthNetworkTask:
         self.scores = tuple(f"{name}_{n}" for n in config.validation.slices for name in SCORES)
 
     def network(self) -> DepthModel:
-        return build_depth_network(self.run.network_config)
+        network = build_depth_network(self.run.network_config)
+        return only_part(network, self.run.only) if self.run.only else network
 
     def trained(self, network: nn.Module) -> dict[str, nn.Module]:
         return {"depth": network}

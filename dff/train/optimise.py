@@ -28,13 +28,14 @@ _LEAST_OUTPUTS = 8  # of a kernel: the heads' few rows are no matrix to make ort
 
 def build_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """AdamW, or Muon for the kernels; weight decay on kernels alone, not on biases, norms and gains."""
-    kernels = [p for p in network.parameters() if p.ndim > 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    kernels = [p for p in trained if p.ndim > 1]
     hidden = [p for p in kernels if p.ndim > 2 and p.shape[0] >= _LEAST_OUTPUTS and config.kind == "muon"]
     known = {id(p) for p in hidden}
     groups: list[dict[str, Any]] = [
         {"params": hidden, "weight_decay": config.weight_decay, "orthogonal": True},
         {"params": [p for p in kernels if id(p) not in known], "weight_decay": config.weight_decay},
-        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [{"orthogonal": False} | group for group in groups if group["params"]]
     return Muon(groups, config.lr, config.betas)

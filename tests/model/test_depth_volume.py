@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from dff.model.depth import convex_upsample, expectation, pooled_over_slices
+from dff.model.depth import (
+    Uncertainty,
+    beyond_two_slices,
+    convex_upsample,
+    expectation,
+    pooled_over_slices,
+)
 
 
 def test_expectation_of_known_distributions() -> None:
@@ -41,3 +47,36 @@ def test_convex_upsampling_repeats_shifts_and_never_leaves_the_range() -> None:
     mixed = convex_upsample(coarse, torch.randn(2, 36, 5, 6))
     assert float(coarse.min()) <= float(mixed.min())
     assert float(mixed.max()) <= float(coarse.max())
+
+
+def test_a_mix_of_two_neighbours_leaves_no_variance_beyond_need() -> None:
+    u = torch.tensor([[0.0, 0.25, 1.0]])
+    share = torch.tensor([0.0, 0.4, 0.6]).clamp_min(1e-12)
+    _, mean, variance = expectation(share.log().view(1, 3, 1, 1), u)
+    gap, beyond = beyond_two_slices(mean, variance, u)
+    assert abs(float(gap) - 0.75) < 1e-6
+    assert float(beyond) < 1e-6
+
+
+def test_a_third_slice_is_variance_beyond_need() -> None:
+    u = torch.tensor([[0.0, 0.5, 1.0]])
+    share = torch.tensor([0.5, 1e-12, 0.5])  # mean 0.5, variance 0.25; on the slice itself none is needed
+    _, mean, variance = expectation(share.log().view(1, 3, 1, 1), u)
+    gap, beyond = beyond_two_slices(mean, variance, u)
+    assert abs(float(gap) - 0.5) < 1e-6
+    assert abs(float(beyond) - 0.25) < 1e-5
+
+
+def test_uncertainty_rises_with_variance_and_tells_depth_nothing_back() -> None:
+    torch.manual_seed(0)
+    judge = Uncertainty()
+    u = torch.linspace(0, 1, 5)[None]
+    mean = torch.full((1, 6, 8), 0.5, requires_grad=True)
+    nothing = torch.zeros(1, 6, 8)
+    sure = judge(mean, nothing + 1e-4, nothing, u)
+    unsure = judge(mean, nothing + 0.2, nothing, u)
+    assert sure.shape == (1, 12, 16)
+    assert float(unsure.min()) > float(sure.max()) + 1
+    unsure.sum().backward()
+    assert mean.grad is None
+    assert judge.last.conv.weight.grad is not None

@@ -197,3 +197,22 @@ def test_half_precision_on_a_processor(
     with context():
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if half else torch.float32)
+
+
+def test_one_part_alone_is_trained(config: TrainConfig, tmp_path: Path) -> None:
+    whole = run(replace(config, steps=2), tmp_path / "whole")
+    assert len(whole) > 0
+    export.main([str(tmp_path / "whole" / checkpoint.NAME), str(tmp_path / "start.safetensors")])
+    alone = replace(config, steps=2, only="uncertainty")
+    run(alone, tmp_path / "alone", weights=(str(tmp_path / "start.safetensors"),))
+    export.main([str(tmp_path / "alone" / checkpoint.NAME), str(tmp_path / "end.safetensors")])
+    before, after = (
+        load_depth_network(tmp_path / f"{name}.safetensors").state_dict() for name in ("start", "end")
+    )
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"uncertainty"}
+
+
+def test_a_part_that_is_not_there_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="only 'spread': no such part of the network; choose from stem, "):
+        run(replace(config, only="spread"), tmp_path / "run")
