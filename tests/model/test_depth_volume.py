@@ -76,7 +76,7 @@ def test_uncertainty_rises_with_variance_and_tells_depth_nothing_back() -> None:
     sure = judge(mean, nothing + 1e-4, nothing, u)
     unsure = judge(mean, nothing + 0.2, nothing, u)
     assert sure.shape == (1, 12, 16)
-    assert float(unsure.min()) > float(sure.max()) + 1
+    assert float(unsure.detach().min()) > float(sure.detach().max()) + 1
     unsure.sum().backward()
     assert mean.grad is None
     assert judge.last.conv.weight.grad is not None
