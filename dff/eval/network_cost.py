@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import torch
 
+from dff.allocator import reused_memory
 from dff.eval.inputs import Say
 from dff.eval.meter import measure
 from dff.eval.report import Cell, Report, Table, Target
@@ -89,7 +90,7 @@ def times(stack: Stack, repeats: int) -> dict[str, list[float]]:
     """CPU seconds of every network of a stack, in turns; a first, untimed turn wakes the libraries."""
     networks = {name: untrained(name) for name in stack.networks}
     found: dict[str, list[float]] = {name: [] for name in networks}
-    with one_torch_thread():
+    with one_torch_thread(), reused_memory():
         for turn in range(repeats + 1):
             for name, network in networks.items():
                 if turn:
@@ -138,7 +139,8 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
         "over imports [MB]": ".0f",
     }
     note = (
-        f"Untrained networks, float32, evaluation mode, one thread; {protocol.repeats} runs each, in turns. "
+        f"Untrained networks, float32, evaluation mode, one thread, memory used again as in `dff predict`; "
+        f"{protocol.repeats} runs each, in turns. "
         f"Targets take the best. Peak: resident memory of a process that runs the network once, "
         f"1 MB = 10^6 bytes; imports alone take {idle_mb:.0f} MB. dff-wild: the network of Won & Jeon "
         "(ECCV 2022), of whose outputs evaluation needs the last alone."
@@ -150,7 +152,7 @@ def main() -> int:
     """Run the network named by the arguments on one stack: NAME SLICES HEIGHT WIDTH."""
     name, *numbers = sys.argv[1:]
     slices, height, width = map(int, numbers)
-    with one_torch_thread():
+    with one_torch_thread(), reused_memory():
         run_once(untrained(name), slices, height, width)
     return 0
 
