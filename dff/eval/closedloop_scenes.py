@@ -138,7 +138,8 @@ def hard_scenes(protocol: Protocol, kind: Kind, limit: int | None = None) -> Ite
     if not isinstance(model, CameraModel) or model.motor is None:
         raise ValueError(f"camera {protocol.camera}: this benchmark needs a named camera with a motor")
     lens = replace(model.lens, breathing=kind.breathing) if kind.breathing else model.lens
-    focus = np.linspace(*model.ladder.focus()[[0, -1]], 25)
+    ends = model.ladder.focus()
+    focus = np.linspace(ends[0], ends[-1], 25)
     far, near = lens.depth_of_field(float(focus.mean()), protocol.blur_px)
     table = table_of_lens(
         lens, focus, focus, picture_width=model.picture_width, gamma=2.2, depth_of_field=(near - far) / 2
