@@ -1,4 +1,4 @@
-"""`dff capture`: the camera decides which slices to take; a still scene makes a picture, a moving one a video."""
+"""`dff capture`: the camera decides which slices to take, for one picture or, of moving scenes, a video."""
 
 from __future__ import annotations
 

@@ -142,7 +142,12 @@ def hard_scenes(protocol: Protocol, kind: Kind, limit: int | None = None) -> Ite
     focus = np.linspace(ends[0], ends[-1], 25)
     far, near = lens.depth_of_field(float(focus.mean()), protocol.blur_px)
     table = table_of_lens(
-        lens, focus, focus, picture_width=model.picture_width, gamma=2.2, depth_of_field=(near - far) / 2
+        lens,
+        list(focus),
+        list(focus),
+        picture_width=model.picture_width,
+        gamma=2.2,
+        depth_of_field=(near - far) / 2,
     )
     for seed in range(protocol.first_seed, protocol.first_seed + (limit or protocol.scenes)):
         scene = hard_scene(protocol, kind, model, table, seed)
