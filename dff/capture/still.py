@@ -76,7 +76,8 @@ def uniform_positions(scene: Scene) -> list[float]:
     found: list[float] = []
     edge = low
     while edge < high * (1 - 1e-12) - 1e-12:
-        half = scene.half_depth(edge)
+        # that of the place itself must reach back to the edge: it shrinks towards the near end
+        half = scene.half_depth(min(edge + scene.half_depth(edge), high))
         here = scene.stand(min(edge + half, high))
         if found and here <= found[-1]:
             break
