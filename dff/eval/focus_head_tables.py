@@ -110,8 +110,9 @@ def all_tables(found: dict[str, Found], about: str) -> list[Table]:
     shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
     errors = {"MAE": ".2f", "RMSE": ".2f"}
     starred = (
-        "On the first stacks. I: one picture per slice, D: with its dual-pixel halves; the lens is known to the "
-        f"head. Hunting: starts that end in a cycle [%]; staying: if a lens within {_STAY} of the answer stays."
+        "On the first stacks. I: one picture per slice, D: with its dual-pixel halves; the lens is known to "
+        f"the head. Hunting: starts that end in a cycle [%]; staying: if a lens within {_STAY} of the answer "
+        "stays."
     )
     return [
         Table(
