@@ -7,7 +7,6 @@ scaled, and looked for in the other picture; the best normalised cross-correlati
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -19,7 +18,7 @@ from dff.calibration.table import Kernel
 
 _LEAST_SIDE = 24  # px of a template
 _FINEST = (0.125, 0.00025)  # steps of radius and scale that end the fine search
-_COARSE = 10.0  # px of blur, on the grid at hand, that need no finer one
+_COARSE = 128.0  # px of blur, on the grid at hand, that need no finer one
 _ROUNDS = 6  # of moving a 3x3 grid, at one step
 
 
@@ -70,9 +69,10 @@ class _Level:
     """
 
     def __init__(self, sharp: np.ndarray, blurred: np.ndarray, limits: Limits, reduce: int) -> None:
-        size = sharp.shape[1] // reduce, sharp.shape[0] // reduce
+        height, width = (side // reduce * reduce for side in sharp.shape)  # else it were reduced unevenly
+        size = width // reduce, height // reduce
         self._sharp, self._other = (
-            cv2.resize(one, size, interpolation=cv2.INTER_AREA) if reduce > 1 else one
+            cv2.resize(one[:height, :width], size, interpolation=cv2.INTER_AREA) if reduce > 1 else one
             for one in (sharp, blurred)
         )
         self._reduce, self._limits = reduce, limits
@@ -203,8 +203,9 @@ def coarse_to_fine(
     while pace != list(_FINEST):
         pace = [max(pace[0] / 2, _FINEST[0]), max(pace[1] / 2, _FINEST[1])]
         radius, scale = _climb(level, radius, scale, pace, limits)
-    radius = _between(lambda r: level.score(r, scale), radius, pace[0], (0.0, limits.radius_px))
-    scale = _between(lambda s: level.score(radius, s), scale, pace[1], limits.scale)
+    steps_at_top = max(0.25, radius / 100), 0.0005
+    for _ in range(2):
+        radius, scale = _summit(level, radius, scale, steps_at_top, limits)
     return Found(float(radius), float(scale), level.score(radius, scale), tries + level.tries)
 
 
@@ -229,11 +230,21 @@ def _climb(
     return radius, scale
 
 
-def _between(score: Callable[[float], float], at: float, step: float, ends: tuple[float, float]) -> float:
-    """Top of the parabola through three scores."""
-    low, high = max(at - step, ends[0]), min(at + step, ends[1])
-    if not low < at < high:
-        return at
-    before, here, after = score(low), score(at), score(high)
-    bend = before - 2 * here + after
-    return at + 0.5 * step * (before - after) / bend if bend < 0 else at
+def _summit(
+    level: _Level, radius: float, scale: float, steps: tuple[float, float], limits: Limits
+) -> tuple[float, float]:
+    """Top of the quadric through nine scores: radius and scale lie on a slanting ridge."""
+    radius = min(radius, limits.radius_px - steps[0])
+    at = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    scores = [level.score(abs(radius + i * steps[0]), scale + j * steps[1]) for i, j in at]
+    terms = np.array([[1, i, j, i * i / 2, i * j, j * j / 2] for i, j in at], float)
+    _, down, across, a, b, c = np.linalg.lstsq(terms, np.array(scores), rcond=None)[0]
+    bend = np.array([[a, b], [b, c]])
+    if not (a < 0 and np.linalg.det(bend) > 0):
+        return radius, scale
+    move = np.clip(np.linalg.solve(bend, [-down, -across]), -2, 2)
+    found = abs(radius + float(move[0]) * steps[0]), scale + float(move[1]) * steps[1]
+    return (
+        min(found[0], limits.radius_px),
+        min(max(found[1], limits.scale[0]), limits.scale[1]),
+    )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
+from dff.calibration.degrade import degrade
 from dff.calibration.measure import differences, measure_table
 from dff.calibration.search import Found, Limits, brute_force, coarse_to_fine
 from dff.calibration.stack import calibrate_stack
 from dff.calibration.table import DefocusTable
 from dff.camera import Lens
-from dff.closedloop.defocused import DefocusedScene, Light, Part
 from dff.eval.closedloop_scenes import dead_leaves
 from dff.eval.inputs import Say
 from dff.eval.report import Cell, Report, Table, Target
@@ -60,24 +60,26 @@ class Protocol:
 
 
 class _Bench:
-    """Pictures of a test chart, in focus at one position and seen from another."""
+    """Pictures of a test chart, in focus at one position and seen from another, rendered in full."""
 
     def __init__(
         self, table: DefocusTable, positions: tuple[float, ...], side: int, protocol: Protocol
     ) -> None:
-        random = np.random.default_rng(protocol.seed)
-        chart = dead_leaves(side * 2, random, 900) ** protocol.gamma
-        light = Light(*protocol.noise)
-        self.scenes = [
-            DefocusedScene(
-                [Part(chart, at)], replace(table, gamma=protocol.gamma), light=light, side=side, seed=k
-            )
-            for k, at in enumerate(positions)
-        ]
-        self.positions = positions
+        chart = dead_leaves(2 * side, np.random.default_rng(protocol.seed), 900) ** protocol.gamma
+        self._light = torch.from_numpy(chart.astype(np.float32))[None, None]
+        self._table, self._positions, self._side, self._protocol = table, positions, side, protocol
 
     def picture(self, a: int, b: int) -> np.ndarray:
-        return self.scenes[a].view(self.positions[b], 0, False).picture
+        focus, lens = self._positions[a], self._positions[b]
+        radius, scale = (float(of(focus, lens)) for of in (self._table.radius, self._table.scale_at))
+        size = self._side, self._side
+        light = degrade(self._light, torch.tensor([radius]), torch.tensor([scale]), *size, self._table.kernel)
+        seen = light[0, 0].clamp_min(0).numpy()
+        shot, read = self._protocol.noise
+        random = np.random.default_rng([self._protocol.seed, a, b])
+        seen = seen + np.sqrt(shot * seen + read) * random.standard_normal(seen.shape)
+        levels = np.clip(seen, 0, 1) ** (1 / self._protocol.gamma) * 255
+        return np.asarray(np.round(levels) / 255, np.float32)
 
 
 def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say: Say = print) -> Report:

@@ -82,7 +82,7 @@ def test_the_command_tells_and_writes(
     Path("s").mkdir()
     for k, one in enumerate(slices()):
         cv2.imwrite(f"s/{k}.png", np.round(255 * one).astype(np.uint8))
-    Path("s/stack.toml").write_text("[lens]\nfocal_length_m = 0.006\nf_number = 2.0\npixel_pitch_m = 9e-6\n")
+    Path("s/stack.toml").write_text("[lens]\nfocal_length_mm = 6.0\nf_number = 2.0\npixel_pitch_um = 9.0\n")
     focus = ",".join(f"{one:.4f}D" for one in FOCUS)
     asked = ["calibrate", "s", "--focus", focus, "--camera", "c.toml", "--report", "r.json"]
     assert main(asked) == 0
