@@ -27,16 +27,19 @@ def _grey(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _step(template: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """(2,3) template pixel -> pixel of the other picture; None where ECC does not converge."""
+    """(2,3) template pixel -> pixel of the other picture; None where ECC does not converge, or to worse."""
     start: np.ndarray = np.eye(2, 3, dtype=np.float32)
     everywhere: np.ndarray = np.ones(template.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, ITERATIONS, EPSILON)
     try:
-        _, matrix = cv2.findTransformECC(
+        found, matrix = cv2.findTransformECC(
             template, other, start, cv2.MOTION_AFFINE, criteria, everywhere, SMOOTHING
         )
     except cv2.error:
         return None
+    before, after = (cv2.GaussianBlur(picture, (SMOOTHING, SMOOTHING), 0) for picture in (template, other))
+    if found < float(np.corrcoef(before.ravel(), after.ravel())[0, 1]):
+        return None  # it went astray: how far depends on the processor's rounding
     return matrix.astype(np.float64) if np.isfinite(matrix).all() else None
 
 

@@ -143,7 +143,7 @@ def hard_scenes(protocol: Protocol, kind: Kind, limit: int | None = None) -> Ite
     far, near = lens.depth_of_field(float(focus.mean()), protocol.blur_px)
     table = table_of_lens(
         lens,
-        list(focus),
+        focus,
         list(focus),
         picture_width=model.picture_width,
         gamma=2.2,

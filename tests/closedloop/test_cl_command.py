@@ -62,7 +62,7 @@ def test_what_cannot_be_is_refused_in_one_line(stairs: Path, capsys: pytest.Capt
     stack = str(stairs)
     assert "give a stack to focus on, or --scene" in complaint(capsys)
     assert "and not both" in complaint(capsys, stack, "--scene", "depth_simple")
-    assert "policy 'foo'; choose from global" in complaint(capsys, stack, "--policy", "foo")
+    assert "policy 'foo'; choose from vote, global" in complaint(capsys, stack, "--policy", "foo")
     assert "dual-pixel" in complaint(capsys, stack, "--policy", "phase-loop")
     assert "--start 6: the lens has positions 0 to 5" in complaint(capsys, stack, "--start", "6")
     assert "such as 0,5,9" in complaint(capsys, stack, "--start", "near")

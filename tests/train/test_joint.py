@@ -158,6 +158,6 @@ def test_recipes_say_what_they_train(tmp_path: Path) -> None:
     assert load_config("alignment_handheld").network.names == ("zoom", "x", "y", "rotation")
     assert load_config("alignment_wild").loss.kind == "photometric"
     other = tmp_path / "other.toml"
-    other.write_text('task = "autofocus"\n')
-    with pytest.raises(ValueError, match="no task 'autofocus'; give depth, alignment, joint"):
+    other.write_text('task = "tracking"\n')
+    with pytest.raises(ValueError, match="no task 'tracking'; give depth, alignment, joint"):
         load_config(str(other))
