@@ -25,6 +25,8 @@ class StepSourceConfig:
         near: see above.
         shot, read: variance of noise per unit of light, and of noise in the dark (light is 1 at white), each
             drawn log-uniformly: the light level.
+        blurred_share: share of the spectrum network's batches that are of patches blurred in light, which
+            cost more; the others are made of sharp spectra.
         crops: of photographs, whose sharp spectra the spectrum network learns from.
         blank: deviation of display values of the sharp patch below which another is drawn.
     """
@@ -39,6 +41,7 @@ class StepSourceConfig:
     near: float = 60.0
     shot: tuple[float, float] = (1e-5, 3e-3)
     read: tuple[float, float] = (1e-8, 2e-5)
+    blurred_share: float = 0.0
     crops: int = 640
     blank: float = 0.03
 
@@ -49,8 +52,14 @@ class StepSourceConfig:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"StepSourceConfig: {name} ({low}, {high}) must be 0 < low <= high")
-        if not 0 <= self.near_share <= 1 or self.near <= 0 or self.tile_px < 32:
-            raise ValueError("StepSourceConfig: near_share must lie in [0,1], near > 0, tile_px >= 32")
+        if (
+            not (0 <= self.near_share <= 1 and 0 <= self.blurred_share <= 1)
+            or self.near <= 0
+            or self.tile_px < 32
+        ):
+            raise ValueError(
+                "StepSourceConfig: near_share and blurred_share must lie in [0,1], near > 0, tile_px >= 32"
+            )
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _ROUNDING = 1 / (12 * 255**2)  # power of rounding to 8 bit
 _MOST_NOISE = 1.5e-3  # power of noise in display values, at the darkest light level
 _EULER = 0.5772  # the mean logarithm of a power of random phase lies this far below that of its mean
 _FINENESS = 0.05  # px of blur radius that are one
-_SHARP = 6  # a stream of seeds
+_SHARP, _KIND = 6, 7  # streams of seeds
 _HELD_OUT = 64  # patches in a held-out batch
 
 
@@ -83,7 +83,12 @@ class SpectrumSource(StepSource):
 
     def make(self, seed: int) -> Batch:
         settings, table = self.config.source, self.table
-        draws = Draws(torch.Generator(self.device).manual_seed(seed))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        if np.random.default_rng([seed, _KIND]).random() < settings.blurred_share:
+            patches = super().change(super().make(seed), 1, generator)
+            level = spectrum(patches["images"], self.config.network.bands)
+            return {"spectra": level, "distance": patches["distance"]}
+        draws = Draws(generator)
         focus, lens = self.places(np.random.default_rng(seed))
         row = torch.from_numpy(np.rint(table.radius(focus, lens) / _FINENESS)).long().to(self.device)
         sharp = self._sharp[draws.integer((settings.batch,), 0, len(self._sharp) - 1)][:, :, None]
