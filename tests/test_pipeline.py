@@ -168,9 +168,10 @@ def test_a_settings_file_is_a_model(known, tmp_path):
 # --- report, steps, progress -----------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:left out")  # which slices ECC loses depends on the processor
 @pytest.mark.parametrize("method", ["direct", "ecc", "none"])
 def test_report_is_strict_json(known, method):
+    if method == "ecc":  # which slices it loses depends on the processor
+        warnings.filterwarnings("ignore", "left out")
     result = predict(known.stack, align=method, aif=False)
     report = result.report()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
