@@ -143,6 +143,29 @@ class TestLensCalibration:
         with pytest.raises(FileNotFoundError, match=r"nothing\.json: no such calibration"):
             LensCalibration.load(tmp_path / "nothing.json")
 
+    def test_temperature_and_posture_are_taken_off_and_put_back(self, tmp_path: Path) -> None:
+        lens = LensCalibration([0.0, 15.0], [445.0, 925.0], "imx708", temperature_per_c=0.4, posture=6.0)
+        assert float(lens.code_of_focus(5.0)) == pytest.approx(605.0)
+        cold = float(lens.code_of_focus(5.0, temperature_c=0.0, pitch_deg=90.0))
+        assert cold == pytest.approx(605.0 + 10.0 - 6.0)
+        assert float(lens.focus_of_code(cold, temperature_c=0.0, pitch_deg=90.0)) == pytest.approx(5.0)
+        motor = FocusMotor(lens, temperature_per_c=0.4, posture=6.0)
+        assert float(motor.true_focus(cold, temperature_c=0.0, pitch_deg=90.0)) == pytest.approx(5.0)
+        lens.save(tmp_path / "lens.json")
+        back = LensCalibration.load(tmp_path / "lens.json", camera="imx708")
+        assert (back.temperature_per_c, back.posture) == (0.4, 6.0)
+        with pytest.raises(ValueError, match="finite numbers of codes"):
+            LensCalibration([0.0, 1.0], [0.0, 1.0], posture=float("nan"))
+
+    def test_the_file_of_another_camera_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "lens.json"
+        LensCalibration([0.0, 1.0], [0.0, 1.0], "front").save(path)
+        with pytest.raises(ValueError, match="of camera 'front', not of 'back'"):
+            LensCalibration.load(path, camera="back")
+        LensCalibration([0.0, 1.0], [0.0, 1.0]).save(path)
+        with pytest.raises(ValueError, match="of no named camera"):
+            LensCalibration.load(path, camera="back")
+
     def test_file_speaks_in_units(self, tmp_path: Path) -> None:
         CALIBRATION.save(tmp_path / "lens.json")
         assert set(json.loads((tmp_path / "lens.json").read_text())) == {

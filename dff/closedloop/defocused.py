@@ -138,7 +138,7 @@ class DefocusedScene:
         if not key[2]:
             return View(seen(None, 1.0))
         # a thing nearer than the focus is shifted one way in one half, and the other way in the other
-        apart = np.sign(focus - position) * radius * _HALF
+        apart = np.sign(position - focus) * radius * _HALF
         return View(seen(None, 1.0), (seen(apart, 2.0), seen(-apart, 2.0)))
 
     def _spectrum(self, level: int, k: int) -> Tensor:
