@@ -43,14 +43,15 @@ def test_all_policies_on_a_recorded_stack(stairs: Path, capsys: pytest.CaptureFi
     assert json.loads(Path("r.json").read_text()) == report
 
 
-def test_a_policy_on_a_scene_with_a_motor(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_policy_on_a_scene_with_a_motor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = tmp_path / "a.gif"
     scene = ["--scene", "depth_simple", "--side", "64", "--positions", "9", "--motor", "imx708", "--json"]
     asked = ["focus-run", *scene, "--policy", "golden", "--start", "0,8", "--repeat", "2", "--seed", "5"]
-    asked += ["--animation", "a.gif", "--overwrite"]
+    asked += ["--animation", str(film), "--overwrite"]
     assert main(asked) == 0
     once = capsys.readouterr().out
     report = json.loads(once)
-    with Image.open("a.gif") as picture:
+    with Image.open(film) as picture:
         assert picture.size == (600, 240)
         assert picture.n_frames >= 4 * 4
     assert [(run["start"], run["repeat"]) for run in report["runs"]] == [(0, 0), (8, 0), (0, 1), (8, 1)]
