@@ -10,14 +10,12 @@ import numpy as np
 import torch
 
 from dff.closedloop.policy import Frame, Scripted
-from dff.closedloop.steps import Discriminator, Estimator, step_fusion, step_search
+from dff.closedloop.steps import Discriminator, Estimator, step_search
 from dff.model.step import PATCH, load_discriminator, load_estimator
 from dff.model.step_spectrum import load_spectrum
 
-STEPS: dict[str, Callable] = {"step-search": step_search, "step-fusion": step_fusion}
-"""Policies with a learned estimator and discriminator, by name."""
 WEIGHTS = "step-spectrum"
-"""The weights of their parts."""
+"""The weights of the step search's parts."""
 
 
 def patch_of(picture: np.ndarray) -> torch.Tensor:
@@ -87,6 +85,6 @@ class _Once:
         return self._last[1]
 
 
-def step_policy(name: str, parts: tuple[Estimator, Discriminator]) -> Scripted:
-    """A policy of `STEPS` with its learned parts."""
-    return Scripted(name, partial(STEPS[name], estimator=parts[0], discriminator=parts[1]))
+def step_policy(parts: tuple[Estimator, Discriminator]) -> Scripted:
+    """Algorithm 1 of Wang et al. with its learned parts."""
+    return Scripted("step-search", partial(step_search, estimator=parts[0], discriminator=parts[1]))

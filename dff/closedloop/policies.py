@@ -12,7 +12,7 @@ from dff.closedloop.search import fibonacci, global_sweep, golden_section, hill_
 from dff.closedloop.vote import vote_sweep
 
 PHASE, VOTE = "phase-loop", "vote"
-STEPS = ("step-search", "step-fusion")
+STEPS = "step-search"
 DEFAULT = VOTE
 """What `dff focus-run` runs where nothing is asked for: the most dependable (docs/closed-loop.md)."""
 SCRIPTS: dict[str, Callable] = {
@@ -27,8 +27,8 @@ SCRIPTS: dict[str, Callable] = {
     PHASE: phase_loop,
 }
 """Name -> script of `dff.closedloop.policy.Scripted`; the phase loop also takes what reads the phase."""
-NAMES = (*SCRIPTS, *STEPS)
-"""All names; the last two have learned parts, whose weights ship."""
+NAMES = (*SCRIPTS, STEPS)
+"""All names; the last has learned parts, whose weights ship."""
 
 
 def check_policy(name: str) -> None:
@@ -54,14 +54,14 @@ def make_policy(name: str, phase: Phase | None = None, blur_px_per_index: float 
         FileNotFoundError: its weights are missing.
     """
     check_policy(name)
-    if name in STEPS:
+    if name == STEPS:
         if blur_px_per_index is None:
             raise ValueError(
                 f"policy {name} needs the lens of the stack: it tells distance by the size of the blur"
             )
         from dff.closedloop.learned import WEIGHTS, spectrum_parts, step_policy
 
-        return step_policy(name, spectrum_parts(WEIGHTS, blur_px_per_index))
+        return step_policy(spectrum_parts(WEIGHTS, blur_px_per_index))
     if name != PHASE:
         return Scripted(name, SCRIPTS[name])
     if phase is None:

@@ -6,7 +6,6 @@ Each is a script for `dff.closedloop.policy.Scripted`, bound to its callables wi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -72,49 +71,6 @@ def step_search(
             if discriminator(seen[there]):
                 return Stop(there)
         here = min(inside[::-1], key=distance) if inside else fresh[0]
-
-
-@dataclass(frozen=True)
-class Trust:
-    """How far a distance is trusted: its deviation is ``share`` of it and ``floor`` of all positions more."""
-
-    share: float = 0.15
-    floor: float = 0.008
-
-
-def step_fusion(
-    track: Track,
-    frame: Frame,
-    random: np.random.Generator,
-    estimator: Estimator,
-    discriminator: Discriminator,
-    limit: int = 8,
-    trust: Trust | None = None,
-) -> Script:
-    """Algorithm 1 with a memory: it goes where all distances seen so far agree best.
-
-    Two distances from two places tell the side, and the third frame need not begin anew. Where both sides are
-    as likely, the nearer-index one is second, as in `step_search`. A place that was not in focus is ruled out
-    with the depth that one look covers; after ``limit`` captures it fails at the least distance seen.
-    """
-    trust = trust or Trust()
-    places = np.linspace(0, track.last, min(4 * len(track), 4 * 1050))
-    floor = trust.floor * track.last
-    misfit = np.zeros_like(places)
-    seen: dict[float, float] = {}
-    here = frame.index
-    for captures in range(limit + 1):
-        if discriminator(frame):
-            return Stop(here)
-        seen[here] = distance = abs(float(estimator(frame)))
-        off = (np.abs(places - here) - distance) / (trust.share * distance + floor)
-        misfit += np.log1p(off * off)  # heavy tails: one wrong distance must not outweigh the others
-        misfit[np.abs(places - here) <= floor] += 9.0
-        if captures < limit:
-            best = places[np.flatnonzero(misfit <= misfit.min() + 1e-9)[-1]]
-            here = round(float(best), _DIGITS)
-            frame = yield Move(here)
-    return Fail(min(seen, key=lambda index: seen[index]), f"not in focus after {limit} captures")
 
 
 def predict_once(

@@ -103,7 +103,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
         )
         blur = recorded.blur_px_per_index
         if options.policy == "all":
-            left_out = {PHASE} | (set(STEPS) if blur is None or not _has_steps() else set())
+            left_out = {PHASE} | ({STEPS} if blur is None or not _has_steps() else set())
             names = [name for name in names if name not in left_out]
         policies = [make_policy(name, blur_px_per_index=blur) for name in names]
         return recorded, policies, telling.about_stack(stack)
@@ -130,7 +130,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     name = f"{Path(options.scene).stem}, seed {options.seed}"
     about = f"{name}: {options.side}x{options.side} px; {len(track)} lens positions, {ends}"
     if options.policy == "all" and not _has_steps():
-        names = [name for name in names if name not in STEPS]
+        names.remove(STEPS)
     blur = simulated.blur_px_per_index
     return simulated, [make_policy(name, simulated.phase(), blur) for name in names], about
 

@@ -18,7 +18,7 @@ class Loop:
     """a simulated scene instead of a stack: a recipe of simulator/scenes, or a file like it"""
     policy: Annotated[str, arg(metavar="NAME|all")] = "vote"
     """vote, global, fibonacci, golden, hill-climb, rule-based, curve-fit, contrast-scan; phase-loop (of
-    scenes), step-search, step-fusion (learned; need the lens); all: to compare them"""
+    scenes), step-search (learned; needs the lens); all: to compare them"""
     start: Annotated[str, arg(metavar="K,...|all")] = "all"
     """lens positions to start from, 0 the farthest"""
     repeat: Annotated[int, arg(metavar="N")] = 1

@@ -23,11 +23,11 @@ Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 def policy_names(protocol: Protocol) -> list[str]:
-    """Those of the protocol, or all; learned ones only where their weights are."""
+    """Those of the protocol, or all; the step search only where its weights are."""
     from dff.closedloop.learned import WEIGHTS
 
     names = list(protocol.policies or NAMES)
-    return [name for name in names if name not in STEPS or WEIGHTS in known_weights()]
+    return [name for name in names if name != STEPS or WEIGHTS in known_weights()]
 
 
 def policy_for(name: str, camera: Camera) -> Policy:

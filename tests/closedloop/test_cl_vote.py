@@ -1,8 +1,6 @@
-"""The default policy, scenes of known defocus, step fusion, and the learned parts' patch."""
+"""The default policy, scenes of known defocus and the learned parts' patch."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,9 +14,8 @@ from dff.closedloop.learned import patch_of
 from dff.closedloop.lens import MovingLens, ideal_motor
 from dff.closedloop.loop import run, runs
 from dff.closedloop.policies import DEFAULT, make_policy
-from dff.closedloop.policy import Frame, Scripted, Track
+from dff.closedloop.policy import Frame, Track
 from dff.closedloop.report import row
-from dff.closedloop.steps import step_fusion
 from dff.closedloop.vote import VoteTuning, vote, vote_bound
 
 FOCUS = np.linspace(0.5, 6.5, 31)
@@ -88,35 +85,6 @@ def test_play_in_the_gears_does_not_move_the_rest() -> None:
     loose = MovingLens(replace(motor, hysteresis=25.0), flat.track)  # 0.75 of a position
     found = run(make_policy(DEFAULT), Camera(flat, loose), 30.0)
     assert abs(row(found, flat)["error_dof"]) <= 0.5
-
-
-def test_fusion_tells_the_side_from_two_distances() -> None:
-    track, truth = Track(np.arange(200.0), "index"), 60.0
-
-    def policy(error: float = 0.0) -> Scripted:
-        return Scripted(
-            "fusion",
-            partial(
-                step_fusion,
-                estimator=lambda frame: abs(frame.index - truth) * (1 + error),
-                discriminator=lambda frame: abs(frame.index - truth) <= 4,
-            ),
-        )
-
-    class Blind:
-        def __init__(self) -> None:
-            self.track, self.truth, self.depth_of_field, self.blur_px_per_index = track, truth, 4.0, None
-
-        def view(self, position: float, shot: int, halves: bool):  # type: ignore[no-untyped-def]
-            from dff.closedloop.drive import View
-
-            return View(np.eye(16, dtype=np.float32))
-
-    for start in (0.0, 100.0, 199.0):
-        found = run(policy(), Camera(Blind()), start)
-        assert found.state is State.FOCUSED
-        assert found.captures <= 2
-        assert run(policy(0.1), Camera(Blind()), start).captures <= 4
 
 
 def test_a_patch_is_the_middle_or_mirrored() -> None:
