@@ -18,6 +18,9 @@ import numpy as np
 from dff.closedloop.policy import Fail, Frame, Move, Script, Stop, Track
 from dff.closedloop.rules import vertex
 
+_BEND = 1.65  # median of a second difference, over the deviation of what is differenced
+_NOTHING = 1e-12
+
 
 @dataclass(frozen=True)
 class VoteTuning:
@@ -29,15 +32,18 @@ class VoteTuning:
         repeats: frames at each position of the second sweep.
         window_px: deviation of the window over which contrast is gathered.
         band_px: deviations of the two Gaussians whose difference is the contrast.
-        sure: how far a part's peak must stand above the noise of its curve to count fully.
+        sure: a part counts from where its peak stands out by half as many deviations of its noise, and
+            fully at one and a half times as many.
+        least_share: of the parts that must count; else they are taken together.
     """
 
     coarse: int = 25
     fine: int = 2
     repeats: int = 2
     window_px: float = 4.0
-    band_px: tuple[float, float] = (0.8, 2.0)
+    band_px: tuple[float, float] = (0.7, 1.75)
     sure: float = 6.0
+    least_share: float = 0.15
 
 
 def contrast_map(picture: np.ndarray, tuning: VoteTuning) -> np.ndarray:
@@ -57,46 +63,47 @@ def contrast_map(picture: np.ndarray, tuning: VoteTuning) -> np.ndarray:
 def vote(places: np.ndarray, maps: np.ndarray, tuning: VoteTuning) -> tuple[float, float]:
     """Median place of the parts' peaks, and the share of the parts that have one.
 
+    Where hardly any part has a peak above its noise, it is that of all of them together, and the share is 0
+    if even that stands out from nothing.
+
     Args:
         places: (N,) rising indices.
         maps: (N,h,w) contrast there.
     """
     curves = maps.reshape(len(places), -1).astype(np.float64)
-    base = np.median(curves, axis=0)
-    peak = curves.argmax(axis=0)
-    height = curves.max(axis=0) - base
-    # noise of a curve: what a smooth one would not do, from second differences away from its peak
-    bends = np.abs(np.diff(curves, 2, axis=0)) if len(places) > 4 else np.zeros((1, curves.shape[1]))
-    noise = np.median(bends, axis=0) / 1.65 + 1e-12
-    sure = np.clip(height / noise / tuning.sure - 0.5, 0, 1)
-    found = np.array([_top(places, curves[:, c], int(peak[c])) for c in range(curves.shape[1])])
-    if sure.sum() < 1e-9:
-        total = (curves / (base + 1e-12)).sum(axis=1)
-        return _top(places, total, int(total.argmax())), 0.0
+    above = curves - np.median(curves, axis=0)
+    # noise of a curve: what a smooth one would not do, from second differences
+    bends = np.abs(np.diff(curves, 2, axis=0)) if len(places) > 2 else np.zeros((1, curves.shape[1]))
+    above /= np.median(bends, axis=0) / _BEND + _NOTHING
+    sure = np.clip(above.max(axis=0) / tuning.sure - 0.5, 0, 1)
+    if sure.mean() < tuning.least_share:
+        together = np.convolve(np.pad(above.sum(axis=1), 1, "edge"), (0.25, 0.5, 0.25), "valid")
+        return _top(places, together), float(np.ptp(curves) > _NOTHING) * tuning.least_share
+    found = np.array([_top(places, curve) for curve in above.T])
     order = np.argsort(found)
     reached = np.cumsum(sure[order])
     return float(found[order][np.searchsorted(reached, reached[-1] / 2)]), float(sure.mean())
 
 
-def _top(places: np.ndarray, curve: np.ndarray, peak: int) -> float:
-    """Top of the parabola through the logarithms round the highest point."""
+def _top(places: np.ndarray, curve: np.ndarray) -> float:
+    """Top of the parabola round the highest point."""
+    peak = int(curve.argmax())
     if not 0 < peak < len(places) - 1:
         return float(places[peak])
     near = slice(peak - 1, peak + 2)
-    x = tuple(float(one) for one in places[near])
-    y = tuple(math.log(max(float(one), 1e-15)) for one in curve[near])
-    return vertex((x[0], x[1], x[2]), (y[0], y[1], y[2]))
-
-
-def _unseen(index: float, step: float) -> float:
-    """A place about there, 0 or more, halfway between two of the coarse sweep."""
-    return max(0.0, (math.floor(index / step) + 0.5) * step)
+    (a, b, c), (fa, fb, fc) = places[near].tolist(), curve[near].tolist()
+    return vertex((a, b, c), (fa, fb, fc))
 
 
 def vote_bound(positions: int, tuning: VoteTuning | None = None) -> int:
     """Captures that `vote_sweep` needs at most."""
     tuning = tuning or VoteTuning()
-    return tuning.coarse + 3 + (4 * tuning.fine + 1) * tuning.repeats
+    return min(tuning.coarse, positions) + 2 + (4 * tuning.fine + 1) * tuning.repeats
+
+
+def _unseen(index: float, step: float) -> float:
+    """A place about there, 0 or more, halfway between two of the coarse sweep."""
+    return max(0.0, (math.floor(index / step) + 0.5) * step)
 
 
 def vote_sweep(
