@@ -15,7 +15,7 @@ from dff.eval.dataset_speed_options import LoaderSpeed
 from dff.eval.options import Options, RealStacks, say
 from dff.eval.options_alignment import AlignmentReal, AlignmentSimulated, EndToEnd
 from dff.eval.options_autofocus import AutofocusClassical, AutofocusModels, AutofocusStudy
-from dff.eval.options_closedloop import Calibration, ClosedLoop, ClosedLoopPaper
+from dff.eval.options_closedloop import Calibration, ClosedLoop, ClosedLoopCost, ClosedLoopPaper
 from dff.eval.options_focus import FocusHead, FocusSheet
 from dff.eval.wild_options import Wild
 
@@ -287,6 +287,7 @@ Benchmark = (
     | Annotated[Domain, tyro.conf.subcommand("domain")]
     | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
     | Annotated[ClosedLoopPaper, tyro.conf.subcommand("closed-loop-paper")]
+    | Annotated[ClosedLoopCost, tyro.conf.subcommand("closed-loop-cost")]
     | Annotated[Calibration, tyro.conf.subcommand("calibration")]
 )
 

@@ -46,6 +46,16 @@ class ClosedLoopPaper(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClosedLoopCost(Options):
+    """CPU of the global step estimator beside the patch network at the same windows."""
+
+    def run(self) -> Report:
+        from dff.eval import closedloop_cost
+
+        return self.run_module(closedloop_cost)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration(Options):
     """Calibration against known truth, and brute force beside the fast search."""
 
