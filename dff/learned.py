@@ -8,11 +8,11 @@ from functools import partial
 
 import cv2
 import numpy as np
-import torch
 
 from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
 from dff.classical.enlarge import enlarge, enlarge_along_edges
+from dff.model.device import usable_device
 from dff.model.infer import InferenceConfig, infer, probability_within
 from dff.model.interface import DepthModel
 from dff.model.network import load_depth_network
@@ -95,10 +95,7 @@ def load_learned_model(name: str, device: str, inference: InferenceConfig | None
         ValueError: unknown or unfit weights, or no CUDA device.
         FileNotFoundError: a known name whose file is missing.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda: torch finds no CUDA device here; use cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = usable_device(device)
     return LearnedModel(name, load_depth_network(name, device), inference or InferenceConfig())
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from dff.classical.align import align_stack
 from dff.classical.alignment import Alignment, resolve_reference
 from dff.classical.motion import IDENTITY
 from dff.model.align_slices import network_matrices
 from dff.model.alignment import AlignmentNetwork, load_alignment_network
+from dff.model.device import usable_device
 from dff.stack import FocalStack, Progress
 from dff.weights import known_weights
 
@@ -73,10 +73,7 @@ def load_aligner(name: str | None = None, device: str = "auto") -> LearnedAligne
         ValueError: unknown, damaged or unfit weights, none to choose, or no CUDA device.
         FileNotFoundError: a known name whose file is missing.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda: torch finds no CUDA device here; use cpu")
+    device = usable_device(device)
     if name is None:
         shipped = [key for key, entry in known_weights().items() if entry.network == KIND]
         if not shipped:

@@ -16,6 +16,7 @@ from dff.autofocus.regions import Roi
 from dff.camera import LensCalibration
 from dff.classical.alignment import Alignment
 from dff.learned import work_factor, work_slices
+from dff.model.device import usable_device
 from dff.model.focus_head import KIND, FocusNetwork, Geometry, depth_index, load_focus_network
 from dff.model.focus_head_encode import Encoded, Seen
 from dff.stack import FocalStack, Progress, Unit, to_float
@@ -250,8 +251,5 @@ def load_learned_focus(name: str, device: str = "auto", *, work_pixels: int = WO
         ValueError: unknown or unfit weights, or no CUDA device.
         FileNotFoundError: a known name whose file is missing.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda: torch finds no CUDA device here; use cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = usable_device(device)
     return LearnedFocus(name, load_focus_network(name, device), work_pixels)

@@ -52,15 +52,15 @@ def measure_table(
             radius[a, b], scale[a, b] = found.radius_px, found.scale
             if told is not None:
                 told(a, b, found)
-    return DefocusTable(
-        tuple(map(float, positions)),
-        tuple(map(tuple, radius.tolist())),
-        tuple(map(tuple, scale.tolist())),
-        picture_width,
-        gamma,
-        limits.kernel,
-        depth_of_field,
-        camera,
+    return DefocusTable.of(
+        positions,
+        radius,
+        scale,
+        picture_width=picture_width,
+        gamma=gamma,
+        kernel=limits.kernel,
+        depth_of_field=depth_of_field,
+        camera=camera,
     )
 
 

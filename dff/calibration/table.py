@@ -60,6 +60,18 @@ class DefocusTable:
         if not self.gamma > 0 or not self.depth_of_field > 0 or self.picture_width < 16:
             raise ValueError("DefocusTable: gamma and depth_of_field must be above 0, picture_width >= 16")
 
+    @classmethod
+    def of(
+        cls, positions: Sequence[float], radius_px: np.ndarray, scale: np.ndarray, **settings: Any
+    ) -> DefocusTable:
+        """The table of arrays: (P,) positions, (P,P) radius and scale; ``settings`` are its other fields."""
+        return cls(
+            tuple(map(float, positions)),
+            tuple(map(tuple, radius_px.tolist())),
+            tuple(map(tuple, scale.tolist())),
+            **settings,
+        )
+
     def radius(self, focus: Any, lens: Any) -> np.ndarray:
         """Blur radius [px] of things in focus at position ``focus`` with the lens at ``lens``.
 
@@ -131,15 +143,15 @@ def table_of_lens(
     radius = np.abs(lens.coc_px(focus[:, None], focus[None, :])) / 2
     size = optics.magnification(lens.focal_length_m, focus, lens.breathing)
     scale = size[None, :] / size[:, None]
-    return DefocusTable(
-        tuple(map(float, positions)),
-        tuple(map(tuple, radius.tolist())),
-        tuple(map(tuple, scale.tolist())),
-        picture_width,
-        gamma,
-        "disc",
-        depth_of_field,
-        camera,
+    return DefocusTable.of(
+        positions,
+        radius,
+        scale,
+        picture_width=picture_width,
+        gamma=gamma,
+        kernel="disc",
+        depth_of_field=depth_of_field,
+        camera=camera,
     )
 
 

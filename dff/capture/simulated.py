@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ from dff.capture.scene import LensDepth, Shot
 from dff.classical import motion
 from dff.closedloop.policy import Track
 from dff.flow import affine_flow, unbiased, warp
-from dff.simulator.camera_model import CameraModel
 from dff.simulator.capture import SimulationConfig, capture, scene_range
 from dff.simulator.layers import Layer
-from dff.simulator.moment import moment
+from dff.simulator.moment import moment, without_motor_errors
 from dff.simulator.procedural import random_scenes
 from dff.simulator.simulated import SimulatedBatch
 
@@ -74,12 +73,7 @@ class SimulatedScene:
         movement: Movement | None = None,
         steps: int = 1,
     ) -> None:
-        camera = config.taken_with()
-        camera = (
-            replace(camera, motor=None)
-            if isinstance(camera, CameraModel)
-            else replace(camera, focus_error_steps=0.0)
-        )
+        camera = without_motor_errors(config.taken_with())
         random = np.random.default_rng([seed, 0])
         generator = torch.Generator().manual_seed(seed)
         crop = config.crop()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,40 +11,14 @@ from dff.autofocus.regions import Roi
 from dff.closedloop.drive import View, blur_growth, region
 from dff.closedloop.policy import Frame, Track
 from dff.closedloop.scan import Phase
-from dff.simulator.camera_model import CameraModel
 from dff.simulator.capture import SimulationConfig, capture, scene_range
-from dff.simulator.motion import motion_matrices
+from dff.simulator.moment import moment, without_motor_errors
 from dff.simulator.procedural import random_scenes
 from dff.simulator.psf import disparity_per_coc_px
-from dff.simulator.sensor import Sensor, SensorDraw
-from dff.simulator.sweep import Sweep
 from dff.stack import to_luma
 
 _KEPT = 4000  # views of one scene
-_STILL = 1e-9  # rounding errors of a picture that does not move
 _SURE = 64.0  # confidence of phase where contrast is full
-
-
-@dataclass(frozen=True)
-class _Drawn(Sensor):
-    """A sensor whose settings were drawn for the whole sweep; a frame takes those of its place in it."""
-
-    settings: SensorDraw | None = None
-
-    def draw(
-        self, generator: torch.Generator, batch: int, n_slices: int, ramp: Tensor | None = None
-    ) -> SensorDraw:
-        assert self.settings is not None
-        return self.settings
-
-
-@dataclass(frozen=True, eq=False)
-class _Moment(Sweep):
-    """A sweep of one slice, which has no first and last."""
-
-    @property
-    def ramp(self) -> np.ndarray:
-        return np.zeros_like(self.focus)
 
 
 class SimulatedScene:
@@ -74,12 +46,7 @@ class SimulatedScene:
     ) -> None:
         if positions < 2:
             raise ValueError(f"{positions} lens positions; give 2 or more")
-        camera = config.taken_with()
-        camera = (
-            replace(camera, motor=None)
-            if isinstance(camera, CameraModel)
-            else replace(camera, focus_error_steps=0.0)
-        )
+        camera = without_motor_errors(config.taken_with())
         random = np.random.default_rng([seed, 0])
         generator = torch.Generator().manual_seed(seed)
         crop = config.crop()
@@ -133,48 +100,15 @@ class SimulatedScene:
         return told
 
     def _batch(self, position: float, shot: int, dual_pixel: bool) -> tuple[View, np.ndarray]:
-        index = self.track.index(position)
-        sweep, at = self._sweep, np.arange(len(self.track))
-        coefficients = np.array([[[np.interp(index, at, one) for one in sweep.coefficients[0].T]]])
-        matrices = motion_matrices(coefficients, sweep.frame, sweep.origin)
-        matrices = np.where(np.abs(matrices - np.eye(2, 3)) < _STILL, np.eye(2, 3), matrices)
-        here = np.array([[position]])
-        base = {one.name: getattr(sweep.sensor, one.name) for one in fields(Sensor)}
-        # the gain belongs to where the lens stands, which may be past the ends of the sweep
-        gain = np.asarray(self.lens.coc_px(here + 1, here))
-        moment = _Moment(
-            **{one.name: getattr(sweep, one.name) for one in fields(Sweep)}
-            | {
-                "focus": here,
-                "true_focus": here,
-                "coc_px_per_dioptre": gain,
-                "coefficients": coefficients,
-                "matrices": matrices,
-                "sensor": _Drawn(**base, settings=self._at(index)),
-            }
-        )
+        now = moment(self._sweep, self._settings, position)
         noise = np.random.SeedSequence([self._seed, round(position / self.track.span * 1e6), shot])
         generator = torch.Generator().manual_seed(int(noise.generate_state(1, np.uint64)[0] >> np.uint64(2)))
-        batch = capture(self._layers, moment, self._size, 0, generator, dual_pixel=dual_pixel)
+        batch = capture(self._layers, now, self._size, 0, generator, dual_pixel=dual_pixel)
         scale = batch.images.shape[-1] / batch.dioptre.shape[-1]  # raw green has half the size
         inside = Roi(*(round(scale * side) for side in vars(self._roi).values()))
         luma = [inside.crop(to_luma(_picture(one))) for one in (batch.images, *(batch.halves or ()))]
         halves = (luma[1], luma[2]) if len(luma) > 1 else None
         return View(luma[0], halves), batch.dioptre[0].numpy()
-
-    def _at(self, index: float) -> SensorDraw:
-        """The sensor's settings at one place of the sweep; mains light flickers as at the nearest slice."""
-        low = int(index)
-        high, share = min(low + 1, self.track.last), index - low
-        return replace(
-            self._settings,
-            **{
-                name: (1 - share) * values[:, low : low + 1] + share * values[:, high : high + 1]
-                for name in ("exposure", "corner_loss", "contrast")
-                for values in [getattr(self._settings, name)]
-            },
-            flicker_phase=self._settings.flicker_phase[:, [round(index)]],
-        )
 
 
 def _picture(images: Tensor) -> np.ndarray:

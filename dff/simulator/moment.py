@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dff.simulator.camera_model import CameraModel
+from dff.simulator.camera_prior import Camera
 from dff.simulator.motion import motion_matrices
 from dff.simulator.sensor import Sensor, SensorDraw
 from dff.simulator.sweep import Sweep
@@ -36,6 +38,13 @@ class _Moment(Sweep):
     @property
     def ramp(self) -> np.ndarray:
         return np.zeros_like(self.focus)
+
+
+def without_motor_errors(camera: Camera) -> Camera:
+    """The camera with a focus motor that goes where it is told."""
+    if isinstance(camera, CameraModel):
+        return replace(camera, motor=None)
+    return replace(camera, focus_error_steps=0.0)
 
 
 def moment(sweep: Sweep, settings: SensorDraw, position: float) -> Sweep:
