@@ -33,6 +33,8 @@ class Arguments:
         device: where to compute.
         stop_after: stop after this many minutes, ready to be resumed.
         decay: begin the last part now: the learning rate falls to zero, then the run ends.
+        workers: processes that make stacks ahead, so that a GPU need not wait for them; 0: none.
+        workers_device: where they do; auto is the device of the run. Another kind makes other stacks.
     """
 
     dataset: str
@@ -47,6 +49,8 @@ class Arguments:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     stop_after: float | None = None
     decay: bool = False
+    workers: int = 0
+    workers_device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 def _run(arguments: Arguments) -> None:
@@ -58,7 +62,7 @@ def _run(arguments: Arguments) -> None:
     from dff.formats.safe_write import check_folder
     from dff.train.checkpoint import NAME
     from dff.train.depth_task import with_scenes
-    from dff.train.distributed import world
+    from dff.train.distributed import pick_device, world
     from dff.train.loop import RunOptions, train
     from dff.train.tasks import load_config, with_data
 
@@ -78,6 +82,10 @@ def _run(arguments: Arguments) -> None:
         steps=arguments.steps,
         stop_after_s=None if arguments.stop_after is None else 60 * arguments.stop_after,
         decay=arguments.decay,
+        workers=arguments.workers,
+        workers_device=(
+            None if arguments.workers_device == "auto" else pick_device(arguments.workers_device)
+        ),
     )
     with world(arguments.device) as here, reused_memory():
         say = (lambda text: print(text, flush=True)) if here.leads else (lambda text: None)

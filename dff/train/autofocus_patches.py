@@ -107,18 +107,31 @@ def make(arguments: Arguments) -> Path:
     return out
 
 
+def _rows(config: PatchSetConfig, seed: int, photos: PhotoPack | None) -> list[dict[str, Any]]:
+    """What the file holds of the patches of one scene, but its number."""
+    import numpy as np
+
+    from dff.data.af_patches import coded
+    from dff.simulator.patch_set import simulate_patches
+
+    def row(patch: PatchStack) -> dict[str, Any]:
+        values = {name: getattr(patch, name) for name in _TYPES if name != "scene"}
+        values |= {name: coded(values[name]) for name in ("left", "right")}
+        return {name: np.asarray(value).astype(_TYPES[name]) for name, value in values.items()}
+
+    return [row(patch) for patch in simulate_patches(config, seed, photos)]
+
+
 def _simulated(
     arguments: Arguments, config: PatchSetConfig, photos: PhotoPack | None, first: int
-) -> Iterator[tuple[int, list[PatchStack]]]:
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Scenes from ``first`` on, in order, with the patches of each."""
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
     from multiprocessing import get_context
 
-    from dff.simulator.patch_set import simulate_patches
-
     seeds = [scene_seed(arguments.seed, arguments.split, k) for k in range(first, arguments.scenes)]
-    work = partial(simulate_patches, config, photos=photos)
+    work = partial(_rows, config, photos=photos)
     if arguments.workers == 1:
         yield from enumerate(map(work, seeds), start=first)
         return
@@ -129,8 +142,7 @@ def _simulated(
 def _write(path: Path, arguments: Arguments, config: PatchSetConfig, photos: PhotoPack | None) -> None:
     """Fill the file; one that was left half-done by the same settings is gone on with."""
     import h5py
-
-    from dff.data.af_patches import coded
+    import numpy as np
 
     with _begun(path, arguments, config, photos) as file:
         assert isinstance(file, h5py.File)
@@ -139,9 +151,8 @@ def _write(path: Path, arguments: Arguments, config: PatchSetConfig, photos: Pho
             raise ValueError(f"{path}: has {done} scenes already; ask for as many, or remove it")
         for number, patches in _simulated(arguments, config, photos, done):
             for patch in patches:
-                for name in _TYPES:
-                    value: Any = number if name == "scene" else getattr(patch, name)
-                    _append(file, name, coded(value) if name in ("left", "right") else value)
+                for name, kind in _TYPES.items():
+                    _append(file, name, np.asarray(number).astype(kind) if name == "scene" else patch[name])
             file.attrs["done"], file.attrs["patches"] = number + 1, _count(file)
             file.flush()
             if (number + 1) % 20 == 0:
@@ -191,10 +202,7 @@ def _count(file: Any) -> int:
 
 
 def _append(file: Any, name: str, value: Any) -> None:
-    """Add one patch's value at the end of the values of all."""
-    import numpy as np
-
-    value = np.asarray(value).astype(_TYPES[name])
+    """Add one patch's value, an array, at the end of the values of all."""
     if name not in file:
         chunks = (1, *value.shape) if value.ndim else (256,)
         most = (None, *value.shape)

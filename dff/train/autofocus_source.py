@@ -66,7 +66,7 @@ class PatchSource:
     and "draw" (), a seed for what the network itself draws; the F inputs of a patch follow each other.
 
     Args:
-        first: the network of the first step, for one of the second; in evaluation mode.
+        first: the network of the first step, for one of the second; in evaluation mode, on any device.
     """
 
     def __init__(
@@ -110,7 +110,9 @@ class PatchSource:
         inputs = self._inputs(scenes, windows, draws)
         if self.first is not None:
             with torch.no_grad():
-                said = self.first(inputs["frames"], inputs["index"], inputs["place"]).argmax(dim=-1)
+                device = next(self.first.parameters()).device
+                shown = (inputs[name].to(device) for name in ("frames", "index", "place"))
+                said = self.first(*shown).argmax(dim=-1).cpu()
             second = self._inputs(scenes, self.problem.window(said).reshape(windows.shape), draws)
             inputs |= {key: torch.cat([inputs[key], second[key]], dim=1) for key in ("frames", "index")}
         target = torch.from_numpy(self.patches.index[scenes])

@@ -50,7 +50,8 @@ class AutofocusTask:
         return {"autofocus": network}
 
     def source(self, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Source:
-        return PatchSource(self.config, self.patches, seed, rank=rank, first=self.first)
+        first = self.first and self.first.to(device)
+        return PatchSource(self.config, self.patches, seed, rank=rank, first=first)
 
     def held_out(self, seed: int, photos: PhotoPack | None, device: torch.device) -> list[Batch]:
         return held_out_batches(self.config, self.kept_back)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dff.simulator.photos import PhotoPack
 from dff.train import checkpoint
+from dff.train.ahead import Make
 from dff.train.checkpoint import TrainState
 from dff.train.distributed import World
 from dff.train.log import Log
 from dff.train.optimise import AveragedWeights, build_optimiser, learning_rate
-from dff.train.source import split, to_device
-from dff.train.task import Precision
+from dff.train.source import PooledSource, Source, split, to_device
+from dff.train.task import Precision, Task
 from dff.train.tasks import Config, build_task
 from dff.weights import fill_network, load_weights
 
@@ -40,6 +41,8 @@ class RunOptions:
         steps: end after this many steps in all; None: the recipe's, or the end of the decay.
         stop_after_s: write a checkpoint and stop after this many seconds.
         decay: begin the last part, in which the learning rate falls to zero, now; the run ends with it.
+        workers: processes that make stacks ahead of the steps; 0: each is made when it is wanted.
+        workers_device: where they do; None: the device of the run, and then their number changes nothing.
     """
 
     out: Path
@@ -49,6 +52,8 @@ class RunOptions:
     steps: int | None = None
     stop_after_s: float | None = None
     decay: bool = False
+    workers: int = 0
+    workers_device: torch.device | None = None
 
 
 def _computes_in_half() -> bool:
@@ -76,6 +81,26 @@ def _begin_with(names: Sequence[str], trained: dict[str, nn.Module]) -> None:
             wanted = " and ".join(trained)
             raise ValueError(f"{weights.path}: weights for {weights.network}; this recipe trains {wanted}")
         fill_network(trained[weights.network], weights)
+
+
+def _maker(task: Task, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Make:
+    """What makes the batches of a run, in a worker."""
+    source = task.source(seed, rank, photos and photos.to(device), device)
+    assert isinstance(source, PooledSource)
+    return source.make
+
+
+def _ahead(source: Source, workers: int, maker: Callable[[], Make]) -> AbstractContextManager[None]:
+    """While it lasts, processes make the batches of the source ahead, if any are asked for.
+
+    Raises:
+        ValueError: the batches of this source are not made, but read.
+    """
+    if not workers:
+        return nullcontext()
+    if not isinstance(source, PooledSource):
+        raise ValueError("--workers: nothing is simulated for this recipe; leave it out")
+    return source.made_ahead(maker, workers)
 
 
 def train(
@@ -113,7 +138,9 @@ def train(
     if run.decay and state.decay_from is None:
         state.decay_from = state.samples
 
-    seen, unseen = split(photos.to(device) if photos is not None else None)
+    seen, unseen = split(photos)
+    maker = partial(_maker, task, state.seed, world.rank, seen, run.workers_device or device)
+    seen, unseen = seen and seen.to(device), unseen and unseen.to(device)
     source = task.source(state.seed, world.rank, seen, device)
     held_out = task.held_out(state.seed, unseen, device) if world.leads else []
     precision = half_precision(config, device)
@@ -133,46 +160,47 @@ def train(
             sheet = run.out / "validation.png"
             log.validation(state, task.validate(averaged.network, held_out, precision, sheet))
 
-    while not _finished(config, run, state):
-        begun = time.monotonic()
-        batch = to_device(source(state.step), device)
-        rate = learning_rate(config.optimiser, state.samples, state.decay_from)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+    with _ahead(source, run.workers, maker):
+        while not _finished(config, run, state):
+            begun = time.monotonic()
+            batch = to_device(source(state.step), device)
+            rate = learning_rate(config.optimiser, state.samples, state.decay_from)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
 
-        parts = task.loss(model, batch, precision)
-        optimiser.zero_grad(set_to_none=True)
-        parts["total"].backward()
-        # the gradient is the mean over all processes, so that all of them skip the same steps
-        norm = float(nn.utils.clip_grad_norm_(network.parameters(), config.optimiser.clip))
+            parts = task.loss(model, batch, precision)
+            optimiser.zero_grad(set_to_none=True)
+            parts["total"].backward()
+            # the gradient is the mean over all processes, so that all of them skip the same steps
+            norm = float(nn.utils.clip_grad_norm_(network.parameters(), config.optimiser.clip))
 
-        if math.isfinite(norm):
-            optimiser.step()
-            averaged.update(network, state.step)
-            bad_in_a_row = 0
-        else:
-            state.skipped += 1
-            bad_in_a_row += 1
-            if bad_in_a_row >= _MOST_BAD_STEPS:
-                raise ValueError(
-                    f"step {state.step}: no finite gradient in {bad_in_a_row} steps; lower the lr"
-                )
-        state.step += 1
-        state.samples += per_step
-        state.seconds += time.monotonic() - begun
-        if log is not None:
-            log.step(rate, norm, {name: float(value.detach()) for name, value in parts.items()})
-            if state.step % config.log_every == 0:
-                say(log.flush(state))
+            if math.isfinite(norm):
+                optimiser.step()
+                averaged.update(network, state.step)
+                bad_in_a_row = 0
+            else:
+                state.skipped += 1
+                bad_in_a_row += 1
+                if bad_in_a_row >= _MOST_BAD_STEPS:
+                    raise ValueError(
+                        f"step {state.step}: no finite gradient in {bad_in_a_row} steps; lower the lr"
+                    )
+            state.step += 1
+            state.samples += per_step
+            state.seconds += time.monotonic() - begun
+            if log is not None:
+                log.step(rate, norm, {name: float(value.detach()) for name, value in parts.items()})
+                if state.step % config.log_every == 0:
+                    say(log.flush(state))
 
-        if state.step % config.validation.every == 0:
-            validate()
-            save()
-        elif state.step % config.checkpoint_every == 0:
-            save()
-        late = run.stop_after_s is not None and time.monotonic() - started > run.stop_after_s
-        if world.agreed(late):
-            break
+            if state.step % config.validation.every == 0:
+                validate()
+                save()
+            elif state.step % config.checkpoint_every == 0:
+                save()
+            late = run.stop_after_s is not None and time.monotonic() - started > run.stop_after_s
+            if world.agreed(late):
+                break
     if log is not None:
         log.flush(state)
     save()

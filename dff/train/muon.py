@@ -53,21 +53,28 @@ class Muon(torch.optim.AdamW):
         super().step(closure)
 
     def _orthogonal_step(self, parameters: list[Tensor], lr: float, weight_decay: float) -> None:
-        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}  # worked on together
-        for p in parameters:
-            if p.grad is None:
-                continue
-            slot = self.state[p]
-            if "momentum" not in slot:
-                slot["momentum"] = torch.zeros_like(p)
-                slot["step"] = torch.zeros(())  # AdamW asks for it when a state is loaded
-            slot["momentum"].lerp_(p.grad, 1 - self.momentum)
-            ahead = p.grad.lerp(slot["momentum"], self.momentum).flatten(1)
-            alike.setdefault(ahead.shape, []).append((p, ahead))
-            p.grad = None  # nothing is left for AdamW
-        for shape, pairs in alike.items():
+        moved = [p for p in parameters if p.grad is not None]
+        if not moved:
+            return
+        for p in moved:
+            if "momentum" not in self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+                self.state[p]["step"] = torch.zeros(())  # AdamW asks for it when a state is loaded
+        # all at once: one by one, a GPU would wait for the many small calls
+        gradients = [p.grad for p in moved if p.grad is not None]
+        momenta = [self.state[p]["momentum"] for p in moved]
+        torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+        ahead = torch._foreach_lerp(gradients, momenta, self.momentum)
+        alike: dict[torch.Size, list[int]] = {}  # worked on together
+        for k, one in enumerate(ahead):
+            alike.setdefault(one.flatten(1).shape, []).append(k)
+        steps = list(ahead)
+        for shape, places in alike.items():
             length = _LIKE_ADAMW * max(shape) ** 0.5
-            steps = orthogonal(torch.stack([ahead for _, ahead in pairs]))
-            for (p, _), step in zip(pairs, steps, strict=True):
-                p.mul_(1 - lr * weight_decay)
-                p.add_(step.view_as(p), alpha=-lr * length)
+            together = orthogonal(torch.stack([ahead[k].flatten(1) for k in places])) * length
+            for k, step in zip(places, together, strict=True):
+                steps[k] = step.view_as(moved[k])
+        torch._foreach_mul_(moved, 1 - lr * weight_decay)
+        torch._foreach_add_(moved, steps, alpha=-lr)
+        for p in moved:
+            p.grad = None  # nothing is left for AdamW

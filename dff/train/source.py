@@ -7,8 +7,8 @@ to be kept.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from dff.simulator.capture import simulate_batch
 from dff.simulator.photos import PhotoPack
 from dff.simulator.scene_pack import ScenePack
 from dff.simulator.simulated import SimulatedBatch
+from dff.train.ahead import Ahead, Make
 from dff.train.augment import Batch, align, alignment_errors, augment
 from dff.train.config import AugmentConfig, SourceConfig, TrainConfig
 
@@ -149,7 +150,8 @@ class PooledSource(ABC, Generic[Run]):
     ) -> None:
         self.config, self.seed, self.rank, self.photos = config, seed, rank, photos
         self.device = torch.device(device)
-        self._kept: OrderedDict[int, Batch] = OrderedDict()
+        self._kept: dict[int, Batch] = {}
+        self._ahead: Ahead | None = None
 
     @abstractmethod
     def make(self, seed: int) -> Batch:
@@ -172,13 +174,28 @@ class PooledSource(ABC, Generic[Run]):
         pick = np.random.default_rng([self.seed, _PICK, self.rank, step])
         return newest - int(pick.integers(min(settings.pool, newest + 1)))
 
+    @contextmanager
+    def made_ahead(self, maker: Callable[[], Make], workers: int) -> Iterator[None]:
+        """While the block lasts, batches come from ``workers`` processes.
+
+        Args:
+            maker: gives, in a worker, the ``make`` of a source like this one.
+        """
+        self._ahead = Ahead(maker, self._seed_of, self.config.source.pool, workers)
+        try:
+            yield
+        finally:
+            self._ahead.close()
+            self._ahead = None
+
     def _made(self, index: int) -> Batch:
         if index not in self._kept:
-            self._kept[index] = self.make(self._seed_of(index))
-        self._kept.move_to_end(index)
+            made = self.make(self._seed_of(index)) if self._ahead is None else self._ahead(index)
+            self._kept[index] = to_device(made, self.device)
+        batch = self._kept[index]
         while len(self._kept) > self.config.source.pool:
-            self._kept.popitem(last=False)
-        return self._kept[index]
+            del self._kept[min(self._kept)]  # of the newest ones, none is ever made twice
+        return batch
 
     def __call__(self, step: int) -> Batch:
         slices = self.config.augment.slices
