@@ -95,12 +95,14 @@ class Extent:
         opaque: alpha is 1 everywhere.
         low, high: (B,) dioptre range of what is not fully transparent, scene by scene; of the whole batch
             for a scene without any.
+        there: (B,) bool, which scenes have any.
     """
 
     box: Window
     opaque: bool
     low: np.ndarray
     high: np.ndarray
+    there: np.ndarray
 
 
 def extents(layers: Sequence[Layer]) -> list[Extent]:
@@ -130,6 +132,7 @@ def extents(layers: Sequence[Layer]) -> list[Extent]:
                 bool(opaque),
                 low=np.where(nothing, least.min(), least),
                 high=np.where(nothing, most.max(), most),
+                there=~nothing,
             )
         )
     return found

@@ -95,7 +95,7 @@ class _Sweep:
     def coc_range(self, extent: Extent) -> tuple[list[float], list[float]]:
         """Lowest and highest signed circle of confusion [px] of a layer in each slice, over the batch."""
         ends = np.stack([extent.low, extent.high])[:, :, None] - self.focus_cpu
-        coc = ends * self.gain_cpu
+        coc = (ends * self.gain_cpu)[:, extent.there]
         return coc.min((0, 1)).tolist(), coc.max((0, 1)).tolist()
 
     def coc(self, n: int, dioptre: Tensor) -> Tensor:
@@ -154,7 +154,10 @@ def _add_layer(
         bank = Bank(levels, blurred, spans, pick=wide and _at_once(layer.alpha.device))
         for k, (_, v, n, here) in enumerate(shots):
             crop = here.within(region)
-            square = levels.square(views[v].sign * sweep.coc(n, source.dioptre[(..., *crop)]))
+            coc = sweep.coc(n, source.dioptre[(..., *crop)])
+            if not extent.there.all():
+                coc = coc.clamp(lowest[n], highest[n])  # a scene without this layer is as good as any
+            square = levels.square(views[v].sign * coc)
             rgba = bank.at(k, square, crop)
             target = canvases[v][:, n][(..., *here.within(window))]
             if extent.opaque:
