@@ -269,3 +269,26 @@ def test_errors_name_the_trouble():
         render_stack(scene, torch.tensor([1.0]), 300.0)
     with pytest.raises(ValueError, match="channels of the first"):
         render_stack([*scene, plane(noise(0)[:1], 1.0)], torch.tensor([1.0]), 3.0)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_scene_without_a_layer_does_not_lend_it_its_focus(together, monkeypatch):
+    """Far and near sweeps in one batch: 9 dioptres between them would be a blur of 180 px."""
+    monkeypatch.setattr(render, "_at_once", lambda device: together)
+    far, near = torch.tensor([[0.0, 1.0]]), torch.tensor([[9.0, 10.0]])
+    disc = disc_alpha(20)
+    scenes = [
+        [plane(noise(0), 0.5), plane(noise(1), 0.8, disc)],
+        [plane(noise(2), 9.5), plane(noise(3), 9.8, torch.zeros_like(disc))],
+    ]
+    alone = [render_stack(scene, focus[0], 20.0) for scene, focus in zip(scenes, (far, near), strict=True)]
+    both = [
+        Layer(*(torch.stack(parts) for parts in zip(*map(_arrays, pair), strict=True)))
+        for pair in zip(*scenes, strict=True)
+    ]
+    shown = render_stack(both, torch.cat([far, near]), 20.0)
+    assert torch.allclose(shown, torch.stack(alone), atol=1e-5)
+
+
+def _arrays(layer: Layer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return layer.colour, layer.alpha, layer.dioptre

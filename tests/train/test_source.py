@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -109,3 +111,15 @@ def test_other_versions_of_training_photographs_are_not_held_out() -> None:
     _, unseen = split(PhotoPack(tiles, tuple(f"{k}.jpg" for k in range(10))))
     assert unseen is not None
     assert set(unseen.credits) == {"9.jpg"}
+
+
+def test_batches_made_ahead_are_the_same(config: TrainConfig) -> None:
+    config = replace(config, source=replace(config.source, reuse=2, pool=2))
+    alone, helped = (SimulatedSource(config, seed=5) for _ in range(2))
+    with helped.made_ahead(partial(_maker, config), workers=1):
+        for step in (0, 1, 2, 3, 6):
+            assert same(alone(step), helped(step))
+
+
+def _maker(config: TrainConfig) -> Callable[[int], Batch]:
+    return SimulatedSource(config, seed=5).make
