@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dff.closedloop.policy import Policy, Scripted
 from dff.closedloop.rules import curve_fit, rule_based
@@ -11,8 +12,11 @@ from dff.closedloop.scan import Phase, contrast_scan, phase_loop
 from dff.closedloop.search import fibonacci, global_sweep, golden_section, hill_climb
 from dff.closedloop.vote import vote_sweep
 
+if TYPE_CHECKING:
+    from dff.closedloop.one_shot import Spot
+
 PHASE, VOTE = "phase-loop", "vote"
-STEPS = "step-search"
+STEPS, ONE_SHOT = "step-search", "one-shot"
 DEFAULT = VOTE
 """What `dff focus-run` runs where nothing is asked for: the most dependable (docs/closed-loop.md)."""
 SCRIPTS: dict[str, Callable] = {
@@ -27,8 +31,8 @@ SCRIPTS: dict[str, Callable] = {
     PHASE: phase_loop,
 }
 """Name -> script of `dff.closedloop.policy.Scripted`; the phase loop also takes what reads the phase."""
-NAMES = (*SCRIPTS, STEPS)
-"""All names; the last has learned parts, whose weights ship."""
+NAMES = (*SCRIPTS, STEPS, ONE_SHOT)
+"""All names; the last two are learned, and their weights ship."""
 
 
 def check_policy(name: str) -> None:
@@ -41,19 +45,37 @@ def check_policy(name: str) -> None:
         raise ValueError(f"policy {name!r}; choose from {', '.join(NAMES)}, or all")
 
 
-def make_policy(name: str, phase: Phase | None = None, blur_px_per_index: float | None = None) -> Policy:
+def make_policy(
+    name: str,
+    phase: Phase | None = None,
+    blur_px_per_index: float | None = None,
+    positions: int = 0,
+    spot: Spot | None = None,
+    weights: str | None = None,
+) -> Policy:
     """The policy of that name.
 
     Args:
         name: one of `NAMES`.
         phase: for the phase loop, what reads defocus from frames.
         blur_px_per_index: for the step search, growth of the blur radius from one index to the next.
+        positions, spot, weights: for one shot, as in `dff.closedloop.one_shot`, with its weights unless
+            others are named.
 
     Raises:
-        ValueError: unknown name, the phase loop without phase, or the step search without blur.
+        ValueError: unknown name, the phase loop without phase, the step search without blur, one shot
+            without a spot or with weights of another ladder.
         FileNotFoundError: its weights are missing.
     """
     check_policy(name)
+    if name == ONE_SHOT:
+        if spot is None:
+            raise ValueError(
+                f"policy {name} needs dual-pixel frames, which a recorded stack has not; use a scene"
+            )
+        from dff.closedloop import one_shot
+
+        return one_shot.one_shot(weights or one_shot.WEIGHTS, positions, spot)
     if name == STEPS:
         if blur_px_per_index is None:
             raise ValueError(

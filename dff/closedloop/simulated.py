@@ -9,6 +9,7 @@ from torch import Tensor
 from dff.autofocus.disparity import zncc_disparity
 from dff.autofocus.regions import Roi
 from dff.closedloop.drive import View, blur_growth, region
+from dff.closedloop.one_shot import Spot
 from dff.closedloop.policy import Frame, Track
 from dff.closedloop.scan import Phase
 from dff.simulator.capture import SimulationConfig, capture, scene_range
@@ -82,6 +83,11 @@ class SimulatedScene:
                 self._views.clear()
             self._views[key] = self._batch(position, shot, halves)[0]
         return self._views[key]
+
+    def spot(self) -> Spot:
+        """What one-shot networks are told of the region."""
+        inside = self._roi
+        return Spot((inside.x, inside.y), self._size, self._settings.sensor.is_green)
 
     def phase(self) -> Phase:
         """What tells the signed defocus [dioptre] of frames with halves, and a confidence from contrast."""

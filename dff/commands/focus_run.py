@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dff.closedloop.controller import Guard
 from dff.closedloop.drive import Camera, Scene
 from dff.closedloop.lens import MovingLens, Timing, drawn_lens
 from dff.closedloop.loop import Trajectory, runs
-from dff.closedloop.policies import NAMES, PHASE, STEPS, check_policy, make_policy
+from dff.closedloop.policies import NAMES, ONE_SHOT, PHASE, STEPS, check_policy, make_policy
 from dff.closedloop.policy import Policy, Track
 from dff.closedloop.recorded import RecordedScene
 from dff.closedloop.report import csv_text, places, row, summary
@@ -95,15 +96,15 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     """The scene, the policies that can run on it, and a line on it."""
     names = list(NAMES) if options.policy == "all" else [options.policy]
     if options.scene is None:
-        if options.policy == PHASE:
-            make_policy(PHASE)  # says why it cannot be
+        if options.policy in (PHASE, ONE_SHOT):
+            make_policy(options.policy)  # says why it cannot be
         stack = open_stack(options).far_first()
         recorded = RecordedScene(
             stack, roi, between=options.between, truth=options.truth, contrast=options.measure
         )
         blur = recorded.blur_px_per_index
         if options.policy == "all":
-            left_out = {PHASE} | ({STEPS} if blur is None or not _has_steps() else set())
+            left_out = {PHASE, ONE_SHOT} | ({STEPS} if blur is None or not _has_steps() else set())
             names = [name for name in names if name not in left_out]
         policies = [make_policy(name, blur_px_per_index=blur) for name in names]
         return recorded, policies, telling.about_stack(stack)
@@ -129,10 +130,19 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     ends = " to ".join(telling.position(track.positions[k], track.unit) for k in (0, -1))
     name = f"{Path(options.scene).stem}, seed {options.seed}"
     about = f"{name}: {options.side}x{options.side} px; {len(track)} lens positions, {ends}"
-    if options.policy == "all" and not _has_steps():
-        names.remove(STEPS)
-    blur = simulated.blur_px_per_index
-    return simulated, [make_policy(name, simulated.phase(), blur) for name in names], about
+    if options.policy == "all":
+        # by default one-shot is for the scenes of the camera that its weights have learned
+        left_out = (set() if _has_steps() else {STEPS}) | (set() if options.autofocus else {ONE_SHOT})
+        names = [name for name in names if name not in left_out]
+    made = partial(
+        make_policy,
+        phase=simulated.phase(),
+        blur_px_per_index=simulated.blur_px_per_index,
+        positions=len(track),
+        spot=simulated.spot(),
+        weights=options.autofocus,
+    )
+    return simulated, [made(name) for name in names], about
 
 
 def _has_steps() -> bool:

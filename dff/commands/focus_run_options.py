@@ -18,7 +18,9 @@ class Loop:
     """a simulated scene instead of a stack: a recipe of simulator/scenes, or a file like it"""
     policy: Annotated[str, arg(metavar="NAME|all")] = "vote"
     """vote, global, fibonacci, golden, hill-climb, rule-based, curve-fit, contrast-scan; phase-loop (of
-    scenes), step-search (learned; needs the lens); all: to compare them"""
+    scenes), step-search (learned; needs the lens), one-shot (learned; of scenes); all: to compare them"""
+    autofocus: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
+    """of one-shot: weights of an autofocus network (default: afpe-d1)"""
     start: Annotated[str, arg(metavar="K,...|all")] = "all"
     """lens positions to start from, 0 the farthest"""
     repeat: Annotated[int, arg(metavar="N")] = 1

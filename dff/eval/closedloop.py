@@ -10,7 +10,7 @@ import numpy as np
 
 from dff.closedloop.drive import Camera
 from dff.closedloop.loop import runs
-from dff.closedloop.policies import DEFAULT, NAMES, PHASE, STEPS, make_policy
+from dff.closedloop.policies import DEFAULT, NAMES, ONE_SHOT, PHASE, STEPS, make_policy
 from dff.closedloop.policy import Policy
 from dff.closedloop.report import row
 from dff.eval.closedloop_scenes import Protocol, hard_scenes
@@ -23,11 +23,15 @@ Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 def policy_names(protocol: Protocol) -> list[str]:
-    """Those of the protocol, or all; the step search only where its weights are."""
+    """Those of the protocol, or all; the step search only where its weights are.
+
+    Not the one-shot networks: they have learned a camera of another ladder.
+    """
     from dff.closedloop.learned import WEIGHTS
 
     names = list(protocol.policies or NAMES)
-    return [name for name in names if name != STEPS or WEIGHTS in known_weights()]
+    left_out = {ONE_SHOT} | (set() if WEIGHTS in known_weights() else {STEPS})
+    return [name for name in names if name not in left_out]
 
 
 def policy_for(name: str, camera: Camera) -> Policy:

@@ -1,0 +1,69 @@
+"""A trained autofocus network as a policy: it goes where the network says, after one frame or a few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from dff.autofocus.load import decide, load_autofocus
+from dff.closedloop.policy import Frame, Scripted
+from dff.closedloop.steps import Predictor, predict_once
+
+WEIGHTS = "afpe-d1"
+"""Taken unless others are named."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What a network is told besides the frames.
+
+    Args:
+        corner: x and y of the region's top left pixel in the picture.
+        picture: (height, width) of the picture.
+        linear: whether frames hold light, not display values (gamma 2.2).
+    """
+
+    corner: tuple[int, int]
+    picture: tuple[int, int]
+    linear: bool
+
+
+def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
+    """The policy of a network of one step (Choi et al. 2023; Herrmann et al. 2020).
+
+    Args:
+        weights: name or path.
+        positions: of the lens; the network's ladder must have as many.
+        spot: where the region is.
+
+    Raises:
+        ValueError: unknown weights, or those of another ladder or of a second step.
+        FileNotFoundError: a known name whose file is missing.
+    """
+    network = load_autofocus(weights)
+    if network.config.count != positions or network.config.steps != 1:
+        raise ValueError(
+            f"{weights}: step {network.config.steps} of a ladder of {network.config.count}; the lens has "
+            f"{positions} positions: give as many by --positions, or other weights of a first step"
+        )
+
+    def told(frames: Sequence[Frame]) -> float:
+        light = np.stack([_light(frame, spot.linear) for frame in frames])
+        index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
+        return float(decide(network, light, index, spot.corner, spot.picture).argmax())
+
+    predictor: Predictor = told
+    script = partial(predict_once, predictor=predictor, frames=network.problem.frames)
+    return Scripted("one-shot", script, halves=True)
+
+
+def _light(frame: Frame, linear: bool) -> np.ndarray:
+    """(2,H,W) of the halves of the sensor."""
+    if frame.halves is None:
+        raise ValueError("policy one-shot needs frames with the halves of a dual-pixel sensor")
+    halves = np.stack(frame.halves)
+    return halves if linear else halves**2.2

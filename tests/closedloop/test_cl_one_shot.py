@@ -1,0 +1,111 @@
+"""A network as a policy: what it is shown, where it leads, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dff.autofocus.load import decide, load_autofocus
+from dff.autofocus.models import AutofocusConfig, AutofocusNet
+from dff.closedloop.drive import Camera
+from dff.closedloop.loop import runs
+from dff.closedloop.one_shot import Spot
+from dff.closedloop.policies import make_policy
+from dff.closedloop.policy import Frame, Scripted, Stop, Track
+from dff.closedloop.simulated import SimulatedScene
+from dff.recipes import load_recipe
+from dff.simulator.capture import SimulationConfig
+from dff.weights import FORMAT
+
+COUNT = 9
+SPOT = Spot((4, 8), (64, 64), linear=True)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("one_shot")
+    made = {}
+    for problem in ("D1", "D3", "I1"):
+        torch.manual_seed(1)
+        config = AutofocusConfig(problem=problem, count=COUNT, width=0.25)
+        made[problem] = folder / f"{problem}.safetensors"
+        header = {
+            "format": FORMAT,
+            "network": "autofocus",
+            "config": json.dumps(asdict(config)),
+            "info": "{}",
+        }
+        tensors = AutofocusNet(config).state_dict()
+        save_file({name: value.contiguous() for name, value in tensors.items()}, made[problem], header)
+    return made
+
+
+def frames(indices: range) -> list[Frame]:
+    random = np.random.default_rng(0)
+    halves = random.uniform(0.1, 0.9, (len(indices), 2, 32, 32))
+    return [
+        Frame(float(k), 1.0, halves=(left, right)) for k, (left, right) in zip(indices, halves, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("problem", ["D1", "I1"])
+def test_one_frame_decides(weights: dict[str, Path], problem: str) -> None:
+    policy = make_policy("one-shot", positions=COUNT, spot=SPOT, weights=str(weights[problem]))
+    assert isinstance(policy, Scripted)
+    assert policy.halves
+    (frame,) = frames(range(5, 6))
+    policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+    assert frame.halves is not None
+    light = np.stack(frame.halves)[None]
+    told = decide(load_autofocus(weights[problem]), light, np.array([5]), SPOT.corner, SPOT.picture)
+    assert policy.observe(frame) == Stop(float(told.argmax()))
+
+
+def test_several_frames_are_taken_one_after_the_other(weights: dict[str, Path]) -> None:
+    policy = make_policy("one-shot", positions=COUNT, spot=SPOT, weights=str(weights["D3"]))
+    policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+    shown = dict(enumerate(frames(range(COUNT))))
+    asked, action = [], policy.observe(shown[8])
+    while not isinstance(action, Stop):
+        asked.append(action.index)
+        action = policy.observe(shown[int(action.index)])
+    assert asked == [6.0, 7.0]  # the last window that fits ends at the start
+
+
+def test_display_values_are_made_light_again(weights: dict[str, Path]) -> None:
+    (frame,) = frames(range(2, 3))
+    ends = []
+    for linear in (True, False):
+        spot = Spot(SPOT.corner, SPOT.picture, linear)
+        policy = make_policy("one-shot", positions=COUNT, spot=spot, weights=str(weights["D1"]))
+        policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+        assert frame.halves is not None
+        left, right = (half if linear else half ** (1 / 2.2) for half in frame.halves)
+        ends.append(policy.observe(Frame(2.0, 1.0, halves=(left, right))))
+    assert ends[0] == ends[1]
+
+
+def test_it_drives_a_simulated_scene(weights: dict[str, Path]) -> None:
+    config = load_recipe("simulator/scenes", "focus_hard", SimulationConfig)
+    scene = SimulatedScene(replace(config, size=(64, 64), frame=None), 1, positions=COUNT)
+    assert scene.spot().linear
+    policy = make_policy("one-shot", positions=COUNT, spot=scene.spot(), weights=str(weights["D1"]))
+    (run,) = runs(policy, Camera(scene), [0.0])
+    assert run.state.value == "focused"
+
+
+def test_what_cannot_be(weights: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match="dual-pixel"):
+        make_policy("one-shot")
+    with pytest.raises(ValueError, match="ladder of 9; the lens has 49"):
+        make_policy("one-shot", positions=49, spot=SPOT, weights=str(weights["D1"]))
+    policy = make_policy("one-shot", positions=COUNT, spot=SPOT, weights=str(weights["D1"]))
+    policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="halves"):
+        policy.observe(Frame(0.0, 1.0))
