@@ -97,7 +97,7 @@ def test_predict(known):
     )
     assert metrics.psnr(result.aif / 255, known.aif) > 25
     assert result.used == list(range(N))
-    assert result.model == "tiny"
+    assert result.model == "base"
     assert set(result.seconds) == {"align", "depth", "fuse"}
     assert all(value > 0 for value in result.seconds.values())
 

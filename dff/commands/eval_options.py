@@ -23,7 +23,7 @@ class Eval(Telling):
     data: Annotated[str, arg(metavar="DIR")]
     """where it lies"""
     model: Annotated[str, arg(metavar="M[,M2...]")] = "tiny"
-    """tiny, classical, sml, sml-parabola, sml-guided, sml-tv, ddl, variational, or files: .safetensors,
+    """base, tiny, classical, sml, sml-parabola, sml-guided, sml-tv, ddl, variational, or files: .safetensors,
     .toml, .onnx, .pt (TorchScript)"""
     protocol: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
     """how it is scored (eval/datasets/); needed where there are several ways"""

@@ -84,8 +84,8 @@ class PredictTo:
     """alignment, times and all that was assumed, as .json"""
     poor: Literal["drop", "keep"] = "drop"
     """what becomes of slices that do not fit their neighbours (another scene, a jerk)"""
-    model: ModelName = "tiny"
-    """what finds depth: tiny (learned), classical, or a file of either (.safetensors, .toml)"""
+    model: ModelName = "base"
+    """what finds depth: base or tiny (learned), classical, or a file of either (.safetensors, .toml)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where a learned model runs; classical runs on the CPU"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -132,8 +132,8 @@ class FuseTo:
     """what becomes of slices that do not fit their neighbours"""
     method: Literal["depth", "guided", "pyramid"] = "depth"
     """depth: by the depth that --model finds; guided: guided-filter decisions; pyramid: Laplacian pyramid"""
-    model: ModelName = "tiny"
-    """of --method depth, what finds depth: tiny (learned), classical, or a file of either"""
+    model: ModelName = "base"
+    """of --method depth, what finds depth: base, tiny (learned), classical, or a file of either"""
 
 
 @dataclass(frozen=True, kw_only=True)

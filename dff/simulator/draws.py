@@ -20,7 +20,7 @@ class Draws:
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
-        self.device = generator.device
+        self.device = torch.empty(0, device=generator.device).device  # "cuda" is a card with a number, too
 
     def uniform(self, shape: Sequence[int], low: Range = 0.0, high: Range = 1.0) -> Tensor:
         return torch.rand(*shape, generator=self.generator, device=self.device) * (high - low) + low

@@ -38,7 +38,7 @@ def test_predict_writes_everything(stairs: Path, capsys: pytest.CaptureFixture[s
     assert any(name.endswith(".png") for name in files_in("steps"))
 
     report = strict(Path("r.json").read_text())
-    assert report["model"] == "tiny"
+    assert report["model"] == "base"
     assert report["version"] == dff.__version__
     assert report["unit"] == "dioptre"
     assert report["reference"] == "img5.jpg"
