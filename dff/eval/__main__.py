@@ -111,7 +111,7 @@ class DepthModels(Options):
         textures: Folder of pictures, for rendering the scenes that have some on them.
     """
 
-    models: str = "tiny"
+    models: str = "base,tiny"
     photos: Path | None = None
     rgbd: Path | None = None
     depth_unit: str | None = None

@@ -73,7 +73,7 @@ class EndToEnd(Options):
         photos: Folder or packed file of photographs to use as textures too.
     """
 
-    model: str = "tiny"
+    model: str = "base"
     aligner: str | None = None
     photos: Path | None = None
 

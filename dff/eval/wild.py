@@ -23,7 +23,7 @@ from dff.train.source import split
 
 __all__ = ["NAME", "Inputs", "Protocol", "run"]
 
-MODELS = ("tiny", "classical", *RIVALS)
+MODELS = ("base", "tiny", "classical", *RIVALS)
 
 
 @dataclass(frozen=True)

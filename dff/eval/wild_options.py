@@ -18,7 +18,7 @@ class Wild(Options):
 
     Args:
         models: Names and files with commas between, as for `dff eval`; the first is what the others are
-            compared with. Default: tiny, classical and all rivals.
+            compared with. Default: base, tiny, classical and all rivals.
         photos: Folder or packed file of photographs; every fifth is held out from training, and used here.
         cycles: Folder of path-traced stacks (.npz), scored as a set of their own.
         pictures: Folder for wild.png; that of an earlier run is replaced.

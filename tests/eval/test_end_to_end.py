@@ -81,7 +81,7 @@ def test_every_row(tmp_path: Path, scene: Path, untrained: Path, capsys: pytest.
     options = ["--aligner", str(untrained), "--json", "--out", str(tmp_path / "out"), "--protocol", protocol]
     assert main(["end-to-end", *options]) == 0
     found = json.loads(capsys.readouterr().out)
-    wanted = "python -m dff.eval end-to-end --model tiny --aligner mine.safetensors --protocol mine.toml"
+    wanted = "python -m dff.eval end-to-end --model base --aligner mine.safetensors --protocol mine.toml"
     assert found["command"] == wanted
     by_method = {row["alignment"]: row for row in found["tables"][0]["rows"]}
     assert list(by_method) == [

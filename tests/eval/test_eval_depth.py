@@ -91,7 +91,7 @@ def test_end_to_end(tmp_path, write_slices, half_sharp, capsys):
     rendered, simulated = json.loads(capsys.readouterr().out)["tables"]
     errors = {row["method"]: row["MAE"] for row in rendered["rows"]}
     rivals = ["SML argmax", "SML + parabola", "SML argmax, best sigma here"]
-    assert list(errors) == [*rivals, "ours (classical)", "ours (tiny)"]
+    assert list(errors) == [*rivals, "ours (classical)", "ours (base)"]
     assert errors["SML argmax"] < 0.5
     assert errors["SML argmax, best sigma here"] <= errors["SML argmax"]
     assert "truth at (x 12, y " in rendered["note"]
