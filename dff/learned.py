@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +17,7 @@ from dff.model.device import usable_device
 from dff.model.infer import InferenceConfig, infer, probability_within
 from dff.model.interface import DepthModel
 from dff.model.network import load_depth_network
+from dff.second_opinion import TOLERATED, contradicted
 from dff.stack import DepthMap, FocalStack, Progress
 
 
@@ -44,9 +46,10 @@ class LearnedModel:
         """Depth map of the reference slice, full size, from a far-first stack and its alignment.
 
         Confidence is the probability that the error is at most ``inference.tolerance`` of the sweep, or
-        ``tolerance_steps`` of a step, by the Laplace scale that the network gives. A pixel is valid where it
-        is at least ``inference.valid_confidence``, and where the slice focused there and its neighbours show
-        the pixel.
+        ``tolerance_steps`` of a step, by the Laplace scale that the network gives; of a stack in which the
+        network contradicts what is plainly in focus (`dff.second_opinion`), with a warning, less. A pixel is
+        valid where it is at least ``inference.valid_confidence``, and where the slice focused there and its
+        neighbours show the pixel.
 
         Raises:
             ValueError: the network's answer is not finite.
@@ -70,6 +73,14 @@ class LearnedModel:
         tolerance = max(config.tolerance, config.tolerance_steps / (len(stack) - 1))
         confidence = probability_within(tolerance, found.scale)
         confidence[~_seen_in_focus(index_of(found.u), shown)] = 0
+        contrary = contradicted(found.u, slices, positions)
+        if contrary > TOLERATED:
+            warnings.warn(
+                f"{self.name} contradicts {contrary:.0%} of what looks plainly in focus, as it does in light "
+                "that shines through things; its confidence is lowered: compare --model classical",
+                stacklevel=2,
+            )
+            confidence *= np.float32(1 - contrary)
         keep("network_confidence", confidence)
         valid = (confidence >= config.valid_confidence).astype(np.float32)
         share = enlarge_along_edges(found.u, factor, stack.slices[alignment.reference])
@@ -84,6 +95,7 @@ class LearnedModel:
                 "work_size": [found.u.shape[1], found.u.shape[0]],
                 "tiles": found.tiles,
                 "parts": found.parts,
+                "contradicted": round(contrary, 3),
             },
         )
 

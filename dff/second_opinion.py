@@ -1,0 +1,54 @@
+"""Does a network's depth contradict what is plainly in focus? Then it is out of its depth, and should say so.
+
+Networks fill plain parts in from around them, and are sure of it. Under light that shines through things
+(microscopes), where many depths lie over each other, they are sure and wrong. What the classical engine sees
+plainly in focus in a reduced stack is a second opinion that costs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from dff.classical.alignment import Alignment
+from dff.classical.depth import DepthConfig, depth_from_focus
+from dff.recipes import load_recipe
+from dff.stack import FocalStack
+
+LONG_SIDE = 320  # px of the reduced stack
+PLAIN = 0.8  # confidence of the classical engine from which a place is plainly in focus
+OFF = 0.1  # of the sweep: further off is a contradiction
+LEAST_PLACES = 0.003  # of the picture; fewer say nothing
+TOLERATED = 0.4  # real stacks: 0 to 0.14 of things in the light, 0.54 and 0.77 through a microscope
+
+
+def contradicted(u: np.ndarray, slices: Sequence[np.ndarray], positions: np.ndarray) -> float:
+    """Share, from 0 to 1, of the places plainly in focus in one slice of which ``u`` says another.
+
+    Args:
+        u: (h,w) depth, 0 at the farthest slice, 1 at the nearest, linear in ``positions``.
+        slices: aligned pictures (h,w,3), far first.
+        positions: (N,) where they are focused, rising.
+    """
+    height, width = u.shape
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    stack = FocalStack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in slices])
+    count = len(slices)
+    still = Alignment(
+        np.tile(np.eye(2, 3), (count, 1, 1)),
+        count - 1,
+        (size[1], size[0]),
+        "none",
+        ("ok",) * (count - 1) + ("reference",),
+        np.full(count, np.nan),
+    )
+    found = depth_from_focus(stack, still, load_recipe("weights", "classical", DepthConfig))
+    plain = (found.confidence > PLAIN) & found.valid
+    if plain.mean() < LEAST_PLACES:
+        return 0.0
+    said = np.interp(found.index, np.arange(count), (positions - positions[0]) / np.ptp(positions))
+    theirs = cv2.resize(u.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return float((np.abs(theirs - said)[plain] > OFF).mean())
