@@ -15,6 +15,8 @@ from dff.closedloop.steps import Predictor, predict_once
 
 WEIGHTS = "afpe-d1"
 """Taken unless others are named."""
+WINDOW = 48
+"""Side [px] of the middle of the region that is looked at: that of the patches those have learned from."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,11 @@ def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
 
     def told(frames: Sequence[Frame]) -> float:
         light = np.stack([_light(frame, spot.linear) for frame in frames])
+        top, left = (max(0, side - WINDOW) // 2 for side in light.shape[-2:])
+        light = light[..., top : top + WINDOW, left : left + WINDOW]
+        corner = spot.corner[0] + left, spot.corner[1] + top
         index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
-        return float(decide(network, light, index, spot.corner, spot.picture).argmax())
+        return float(decide(network, light, index, corner, spot.picture).argmax())
 
     predictor: Predictor = told
     script = partial(predict_once, predictor=predictor, frames=network.problem.frames)

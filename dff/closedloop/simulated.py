@@ -52,7 +52,7 @@ class SimulatedScene:
         generator = torch.Generator().manual_seed(seed)
         crop = config.crop()
         self._sweep = sweep = camera.sweep(1, crop, random, positions)
-        self._size, self._seed = crop.size, seed
+        self._size, self._whole, self._seed = crop.size, crop.whole, seed
         margin = sweep.margin(crop.size)
         far, near = (
             torch.from_numpy(end).to(torch.float32) for end in scene_range(sweep, config.beyond, random)
@@ -86,8 +86,9 @@ class SimulatedScene:
 
     def spot(self) -> Spot:
         """What one-shot networks are told of the region."""
-        inside = self._roi
-        return Spot((inside.x, inside.y), self._size, self._settings.sensor.is_green)
+        top, left = self._sweep.origin
+        corner = left + self._roi.x, top + self._roi.y
+        return Spot(corner, self._whole, self._settings.sensor.is_green)
 
     def phase(self) -> Phase:
         """What tells the signed defocus [dioptre] of frames with halves, and a confidence from contrast."""

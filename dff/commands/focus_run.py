@@ -7,7 +7,7 @@ import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dff import __version__
 from dff.autofocus.measures import measure
@@ -26,6 +26,9 @@ from dff.commands.outputs import Outputs, json_text
 from dff.commands.source import open_stack, stack_files
 from dff.commands.terminal import Terminal, table
 from dff.formats.video import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from dff.simulator.capture import SimulationConfig
 
 _LITTLE = 0.5  # of a region at its median depth, below which it is said
 
@@ -118,7 +121,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     if not 32 <= options.side <= 1024:
         raise ValueError(f"--side {options.side}: give the side of the pictures, 32 to 1024 px")
     config = load_recipe("simulator/scenes", options.scene, SimulationConfig)
-    config = replace(config, size=(options.side, options.side), frame=None)
+    config = replace(config, size=(options.side, options.side), frame=_frame(config, options))
     simulated = SimulatedScene(config, options.seed, positions=options.positions, roi=roi)
     if simulated.share < _LITTLE:
         warnings.warn(
@@ -143,6 +146,16 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
         weights=options.autofocus,
     )
     return simulated, [made(name) for name in names], about
+
+
+def _frame(config: SimulationConfig, options: FocusRun) -> tuple[int, int] | None:
+    """All of the field of view; for one shot, which has learned the sensor's own pixels, at their scale."""
+    from dff.simulator.camera_model import CameraModel
+
+    camera = config.taken_with()
+    if options.policy != ONE_SHOT or not isinstance(camera, CameraModel):
+        return None
+    return camera.picture_height, camera.picture_width
 
 
 def _has_steps() -> bool:

@@ -17,7 +17,7 @@ from dff.autofocus.metrics import accuracy, report
 from dff.autofocus.models import AutofocusNet
 from dff.autofocus.single_slice import SINGLE_SLICE
 from dff.data.af_open import open_patches
-from dff.data.af_patches import AutofocusPatches
+from dff.data.af_patches import AutofocusPatches, MiddlePatches
 from dff.eval import autofocus_classical as classical
 from dff.eval.autofocus_figures import draw_figures
 from dff.eval.autofocus_maps import COLUMNS, all_patches, logits_of, same_from_all, score_cells, two_answers
@@ -55,13 +55,13 @@ class Protocol:
         models: weights by name or path.
         split: of the patches.
         rivals: settings of the calibrated rivals, as of af-classical.
-        size: side of the region that is timed [px].
+        size: side [px] of the middle of the patches, which alone is shown to all methods; timed, too.
         panels: patches in the pictures.
     """
 
     targets: Targets
     rivals: classical.Protocol
-    models: tuple[str, ...] = ("afpe-d1", "afpe-d5", "afpe-i1")
+    models: tuple[str, ...] = ("afpe-d1",)
     split: str = "test"
     size: int = 64
     panels: int = 8
@@ -226,6 +226,8 @@ def run(
 ) -> Report:
     """Score the networks on the first ``limit`` patches, and draw the figures."""
     patches = open_patches(data, protocol.split)
+    if protocol.size < min(patches.size):
+        patches = MiddlePatches(patches, protocol.size)
     chosen = all_patches(patches, limit)
     truth, hard = patches.index[chosen], patches.hard[chosen]
     networks = {Path(name).stem: load_autofocus(name) for name in protocol.models}
