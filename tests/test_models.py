@@ -164,7 +164,9 @@ def test_through_the_pipeline(stairs: list[np.ndarray], model: LearnedModel) -> 
     assert [stage for stage, _, _ in seen if stage in ("focus", "depth")] == ["focus"] * N + ["depth"]
     report = result.report()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
-    assert report["inference"] == {"device": "cpu", "work_size": [96, 64], "tiles": 1, "parts": 1}
+    told = report["inference"]
+    assert 0 <= told.pop("contradicted") <= 1
+    assert told == {"device": "cpu", "work_size": [96, 64], "tiles": 1, "parts": 1}
 
 
 def test_grey_and_other_depths(stairs: list[np.ndarray], model: LearnedModel) -> None:

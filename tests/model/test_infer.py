@@ -177,8 +177,8 @@ def test_any_number_of_slices(network: DepthNetwork, n: int) -> None:
 
 
 def test_windows_sharpen_what_is_sure() -> None:
-    slices, depth = ramp_stack(30, 64, 128, blur=20)
-    place, network = np.linspace(0, 1, 30), load_depth_network("tiny")
+    slices, depth = ramp_stack(30, 64, 128, blur=60)
+    place, network = np.linspace(0, 1, 30), load_depth_network("base")
     two_passes = infer(network, slices, place, CONFIG)
     first = [infer(network, [slices[k] for k in part], place[part], CONFIG) for part in interleaved(30, 10)]
     rough, _ = weighted_mean(np.stack([f.u for f in first]), np.stack([f.scale for f in first]))
