@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from dff.classical.alignment import Alignment
+from dff.classical.align import align_stack
 from dff.classical.depth import DepthConfig, depth_from_focus
 from dff.recipes import load_recipe
 from dff.stack import FocalStack
@@ -37,19 +37,11 @@ def contradicted(u: np.ndarray, slices: Sequence[np.ndarray], positions: np.ndar
     scale = min(1.0, LONG_SIDE / max(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
     stack = FocalStack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in slices])
-    count = len(slices)
-    still = Alignment(
-        np.tile(np.eye(2, 3), (count, 1, 1)),
-        count - 1,
-        (size[1], size[0]),
-        "none",
-        ("ok",) * (count - 1) + ("reference",),
-        np.full(count, np.nan),
-    )
+    still = align_stack(stack, "none", reference="last")
     found = depth_from_focus(stack, still, load_recipe("weights", "classical", DepthConfig))
     plain = (found.confidence > PLAIN) & found.valid
     if plain.mean() < LEAST_PLACES:
         return 0.0
-    said = np.interp(found.index, np.arange(count), (positions - positions[0]) / np.ptp(positions))
+    said = np.interp(found.index, np.arange(len(slices)), (positions - positions[0]) / np.ptp(positions))
     theirs = cv2.resize(u.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return float((np.abs(theirs - said)[plain] > OFF).mean())

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dff.autofocus.load import decide, load_autofocus
 from dff.closedloop.policy import Frame, Scripted
-from dff.closedloop.steps import Predictor, predict_once
+from dff.closedloop.steps import predict_once
+from dff.simulator.textures import to_linear
 
 WEIGHTS = "afpe-d1"
 """Taken unless others are named."""
@@ -61,8 +63,7 @@ def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
         index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
         return float(decide(network, light, index, corner, spot.picture).argmax())
 
-    predictor: Predictor = told
-    script = partial(predict_once, predictor=predictor, frames=network.problem.frames)
+    script = partial(predict_once, predictor=told, frames=network.problem.frames)
     return Scripted("one-shot", script, halves=True)
 
 
@@ -71,4 +72,4 @@ def _light(frame: Frame, linear: bool) -> np.ndarray:
     if frame.halves is None:
         raise ValueError("policy one-shot needs frames with the halves of a dual-pixel sensor")
     halves = np.stack(frame.halves)
-    return halves if linear else halves**2.2
+    return halves if linear else to_linear(torch.from_numpy(halves)).numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from dff.closedloop.rules import curve_fit, rule_based
 from dff.closedloop.scan import Phase, contrast_scan, phase_loop
 from dff.closedloop.search import fibonacci, global_sweep, golden_section, hill_climb
 from dff.closedloop.vote import vote_sweep
+from dff.weights import known_weights
 
 if TYPE_CHECKING:
     from dff.closedloop.one_shot import Spot
@@ -43,6 +44,14 @@ def check_policy(name: str) -> None:
     """
     if name not in NAMES:
         raise ValueError(f"policy {name!r}; choose from {', '.join(NAMES)}, or all")
+
+
+def runnable(names: Iterable[str] = NAMES, without: Collection[str] = ()) -> list[str]:
+    """The names but those ``without``, and but the step search where its weights are not listed."""
+    from dff.closedloop.learned import WEIGHTS
+
+    left_out = {*without} | (set() if WEIGHTS in known_weights() else {STEPS})
+    return [name for name in names if name not in left_out]
 
 
 def make_policy(

@@ -16,7 +16,7 @@ from dff.closedloop.controller import Guard
 from dff.closedloop.drive import Camera, Scene
 from dff.closedloop.lens import MovingLens, Timing, drawn_lens
 from dff.closedloop.loop import Trajectory, runs
-from dff.closedloop.policies import NAMES, ONE_SHOT, PHASE, STEPS, check_policy, make_policy
+from dff.closedloop.policies import ONE_SHOT, PHASE, STEPS, check_policy, make_policy, runnable
 from dff.closedloop.policy import Policy, Track
 from dff.closedloop.recorded import RecordedScene
 from dff.closedloop.report import csv_text, places, row, summary
@@ -97,7 +97,7 @@ def focus_run(options: FocusRun) -> None:
 
 def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str]:
     """The scene, the policies that can run on it, and a line on it."""
-    names = list(NAMES) if options.policy == "all" else [options.policy]
+    names = [options.policy]
     if options.scene is None:
         if options.policy in (PHASE, ONE_SHOT):
             make_policy(options.policy)  # says why it cannot be
@@ -107,8 +107,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
         )
         blur = recorded.blur_px_per_index
         if options.policy == "all":
-            left_out = {PHASE, ONE_SHOT} | ({STEPS} if blur is None or not _has_steps() else set())
-            names = [name for name in names if name not in left_out]
+            names = runnable(without={PHASE, ONE_SHOT} | ({STEPS} if blur is None else set()))
         policies = [make_policy(name, blur_px_per_index=blur) for name in names]
         return recorded, policies, telling.about_stack(stack)
     for name in ("truth", "focus"):
@@ -135,8 +134,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     about = f"{name}: {options.side}x{options.side} px; {len(track)} lens positions, {ends}"
     if options.policy == "all":
         # by default one-shot is for the scenes of the camera that its weights have learned
-        left_out = (set() if _has_steps() else {STEPS}) | (set() if options.autofocus else {ONE_SHOT})
-        names = [name for name in names if name not in left_out]
+        names = runnable(without=set() if options.autofocus else {ONE_SHOT})
     made = partial(
         make_policy,
         phase=simulated.phase(),
@@ -156,14 +154,6 @@ def _frame(config: SimulationConfig, options: FocusRun) -> tuple[int, int] | Non
     if options.policy != ONE_SHOT or not isinstance(camera, CameraModel):
         return None
     return camera.picture_height, camera.picture_width
-
-
-def _has_steps() -> bool:
-    """Whether the weights of the learned policies are listed."""
-    from dff.closedloop.learned import WEIGHTS
-    from dff.weights import known_weights
-
-    return WEIGHTS in known_weights()
 
 
 def _starts(text: str, track: Track) -> list[float]:

@@ -10,28 +10,20 @@ import numpy as np
 
 from dff.closedloop.drive import Camera
 from dff.closedloop.loop import runs
-from dff.closedloop.policies import DEFAULT, NAMES, ONE_SHOT, PHASE, STEPS, make_policy
+from dff.closedloop.policies import DEFAULT, NAMES, ONE_SHOT, PHASE, make_policy, runnable
 from dff.closedloop.policy import Policy
 from dff.closedloop.report import row
 from dff.eval.closedloop_scenes import Protocol, hard_scenes
 from dff.eval.inputs import Say
 from dff.eval.report import Cell, Report, Table, Target
-from dff.weights import known_weights
 
 NAME = "closed-loop"
 Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 def policy_names(protocol: Protocol) -> list[str]:
-    """Those of the protocol, or all; the step search only where its weights are.
-
-    Not the one-shot networks: they have learned a camera of another ladder.
-    """
-    from dff.closedloop.learned import WEIGHTS
-
-    names = list(protocol.policies or NAMES)
-    left_out = {ONE_SHOT} | (set() if WEIGHTS in known_weights() else {STEPS})
-    return [name for name in names if name not in left_out]
+    """Those of the protocol, or all, that can run; not one-shot networks, which know another ladder."""
+    return runnable(protocol.policies or NAMES, {ONE_SHOT})
 
 
 def policy_for(name: str, camera: Camera) -> Policy:

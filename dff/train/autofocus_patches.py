@@ -151,8 +151,8 @@ def _write(path: Path, arguments: Arguments, config: PatchSetConfig, photos: Pho
             raise ValueError(f"{path}: has {done} scenes already; ask for as many, or remove it")
         for number, patches in _simulated(arguments, config, photos, done):
             for patch in patches:
-                for name, kind in _TYPES.items():
-                    _append(file, name, np.asarray(number).astype(kind) if name == "scene" else patch[name])
+                for name, value in (patch | {"scene": np.asarray(number, _TYPES["scene"])}).items():
+                    _append(file, name, value)
             file.attrs["done"], file.attrs["patches"] = number + 1, _count(file)
             file.flush()
             if (number + 1) % 20 == 0:

@@ -83,9 +83,13 @@ def _begin_with(names: Sequence[str], trained: dict[str, nn.Module]) -> None:
         fill_network(trained[weights.network], weights)
 
 
+def _placed(photos: PhotoPack | None, device: torch.device) -> PhotoPack | None:
+    return None if photos is None else photos.to(device)
+
+
 def _maker(task: Task, seed: int, rank: int, photos: PhotoPack | None, device: torch.device) -> Make:
     """What makes the batches of a run, in a worker."""
-    source = task.source(seed, rank, photos and photos.to(device), device)
+    source = task.source(seed, rank, _placed(photos, device), device)
     assert isinstance(source, PooledSource)
     return source.make
 
@@ -140,7 +144,7 @@ def train(
 
     seen, unseen = split(photos)
     maker = partial(_maker, task, state.seed, world.rank, seen, run.workers_device or device)
-    seen, unseen = seen and seen.to(device), unseen and unseen.to(device)
+    seen, unseen = _placed(seen, device), _placed(unseen, device)
     source = task.source(state.seed, world.rank, seen, device)
     held_out = task.held_out(state.seed, unseen, device) if world.leads else []
     precision = half_precision(config, device)
