@@ -64,7 +64,10 @@ def pooled_over_slices(features: Tensor, share: Tensor) -> Tensor:
     batch, n = share.shape[:2]
     weight = share.to(features.dtype)[..., None]  # B,N,h,w,1
     stack = features.permute(0, 2, 3, 1).unflatten(0, (batch, n))
-    return (stack * weight).sum(dim=1).permute(0, 3, 1, 2)
+    total = stack[:, 0] * weight[:, 0]
+    for k in range(1, n):  # their product as a whole would be as large as the volume
+        total.addcmul_(stack[:, k], weight[:, k])
+    return total.permute(0, 3, 1, 2)
 
 
 def convex_upsample(coarse: Tensor, weights: Tensor) -> Tensor:
@@ -111,10 +114,10 @@ class Completion(nn.Module):
         """
         spread = torch.log(variance.detach() + VARIANCE_FLOOR)
         hints = torch.stack((2 * u.detach() - 1, 0.25 * spread), dim=1).to(x.dtype)
-        x = F.relu(self.first(torch.cat((x, hints), dim=1)))
+        x = F.relu_(self.first(torch.cat((x, hints), dim=1)))
         skips = []
         for i, block in enumerate(self.descend):
-            x = block(F.relu(self.down[i - 1](x)) if i else x)
+            x = block(F.relu_(self.down[i - 1](x)) if i else x)
             skips.append(x)
         x = skips.pop()
         for block in self.ascend:
@@ -153,6 +156,6 @@ class Uncertainty(nn.Module):
         spread = 0.25 * torch.log(variance + VARIANCE_FLOOR)
         hints = (doubt, spread, 0.5 * torch.log(gap), 2 * mean - 1, 4 * correction)
         x = torch.stack(hints, dim=1).to(self.first.conv.weight.dtype)
-        x = F.relu(self.first(x))
-        x = F.relu(x + self.second(x))
+        x = F.relu_(self.first(x))
+        x = F.relu_(self.second(x).add_(x))
         return F.pixel_shuffle(self.last(x).float() + doubt[:, None], 2)[:, 0]

@@ -140,38 +140,50 @@ class DepthNetwork(DepthModel):
 
     @property
     def slice_bytes(self) -> int:
-        return 100 + 12 * self.config.channels  # measured
+        return 60 + 6 * self.config.channels  # measured
 
     def forward(self, images: Tensor, u: Tensor, tones: Tones | None = None) -> DepthOutput:
         """See `DepthModel.forward`."""
-        return self.explain(images, u, tones).output
+        return self._explained(images, u, tones, keep_maps=False).output
 
     def explain(self, images: Tensor, u: Tensor, tones: Tones | None = None) -> Explained:
         """Depth and what it was made of; arguments as for `DepthModel.forward`."""
+        return self._explained(images, u, tones, keep_maps=True)
+
+    def _explained(self, images: Tensor, u: Tensor, tones: Tones | None, *, keep_maps: bool) -> Explained:
         check_inputs(images, u)
         height, width = images.shape[-2:]
-        images = padded(images)
-        n = images.shape[1]
-        hints = prior.focus_prior(images) if self.prior_gain is not None else None
-        colours = F.pixel_unshuffle(_normalised(images, tones).flatten(0, 1), 2)  # B*N,12,H/2,W/2
-        volumes = self._features(colours, hints, u, n)
-        shallow = volumes[0]
-        scales, maps = self._decode(volumes, hints, u, n)
-        sharp = maps[-1]
-        share, mean, variance = expectation(scales[-1].logits, u)
-        seen = [pooled_over_slices(x.to(sharp.dtype), share) for x in (sharp, shallow, colours)]
-        fine, correction = self.completion(torch.cat(seen, dim=1), mean, variance)
+        seen, mean, variance, scales, maps = self._seen(padded(images), u, tones, keep_maps)
+        fine, correction = self.completion(seen, mean, variance)
         log_scale = self.uncertainty(mean, variance, correction, u)
         if not self.training:
             fine = fine.clamp(0, 1)
         output = DepthOutput(fine[:, :height, :width], log_scale[:, :height, :width], scales)
         return Explained(output, maps)
 
+    def _seen(
+        self, images: Tensor, u: Tensor, tones: Tones | None, keep_maps: bool
+    ) -> tuple[Tensor, Tensor, Tensor, list[Scale], list[Tensor]]:
+        """Features of the sharp slice (B,C,H/2,W/2), mean and variance there, scales, and maps.
+
+        The volumes are gone when this returns: the completion needs the memory.
+        """
+        n = images.shape[1]
+        hints = prior.focus_prior(images) if self.prior_gain is not None else None
+        colours = F.pixel_unshuffle(_normalised(images, tones).flatten(0, 1), 2)  # B*N,12,H/2,W/2
+        volumes = self._features(colours, hints, u, n)
+        shallow = volumes[0]
+        scales, maps = self._decode(volumes, hints, u, n, keep_maps)
+        sharp = maps[-1]
+        share, mean, variance = expectation(scales[-1].logits, u)
+        seen = [pooled_over_slices(x.to(sharp.dtype), share) for x in (sharp, shallow, colours)]
+        return torch.cat(seen, dim=1), mean, variance, scales, maps if keep_maps else []
+
     def _features(self, colours: Tensor, hints: Tensor | None, u: Tensor, n: int) -> list[Tensor]:
         """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32."""
         x = colours if hints is None else torch.cat((colours, hints.flatten(0, 1)), dim=1)
         x = x.to(self.place.weight.dtype).contiguous(memory_format=torch.channels_last)
-        x = F.relu(self.stem(x) + self.place(_places(u).to(x.dtype)).flatten(0, 1)[:, :, None, None])
+        x = F.relu_(self.stem(x).add_(self.place(_places(u).to(x.dtype)).flatten(0, 1)[:, :, None, None]))
         volumes = [self.encode[0](x, n)]
         for down, encode in zip(self.down, self.encode[1:], strict=True):
             volumes.append(encode(down(volumes[-1], n), n))
@@ -180,19 +192,19 @@ class DepthNetwork(DepthModel):
         return volumes
 
     def _decode(
-        self, volumes: list[Tensor], hints: Tensor | None, u: Tensor, n: int
+        self, volumes: list[Tensor], hints: Tensor | None, u: Tensor, n: int, keep_maps: bool
     ) -> tuple[list[Scale], list[Tensor]]:
-        """Distributions at 1/8, 1/4, 1/2, and the features (B*N,C,h,w) that they come from."""
+        """Distributions at 1/8, 1/4, 1/2, and the features (B*N,C,h,w) that they come from, or their last."""
         x = volumes.pop()
         for _ in self.deep:
-            x = volumes.pop() + _upsample(x)
+            x = _upsample(x).add_(volumes.pop())
         scales: list[Scale] = []
         maps: list[Tensor] = []
         for level, (decode, score) in enumerate(zip(self.decode, self.score, strict=True)):
             if level:
-                x = volumes.pop() + _upsample(self.narrow[level - 1](x))
+                x = _upsample(self.narrow[level - 1](x)).add_(volumes.pop())
             x = decode(x, n)
-            maps.append(x)
+            maps = [*maps, x] if keep_maps else [x]
             logits = score(x)[:, 0].unflatten(0, (-1, n)).float()
             if hints is not None and self.prior_gain is not None:
                 said = F.avg_pool2d(hints[:, :, 0], 4 >> level) if level < 2 else hints[:, :, 0]
@@ -234,7 +246,7 @@ def _normalised(images: Tensor, tones: Tones | None = None) -> Tensor:
     mean = images.mean(dim=(1, 3, 4)) if tones is None else tones.mean
     centred = images - mean[:, None, :, None, None]
     deviation = centred.square().mean(dim=(1, 2, 3, 4)).sqrt() if tones is None else tones.deviation
-    return centred / deviation.clamp_min(_LEAST_CONTRAST)[:, None, None, None, None]
+    return centred.div_(deviation.clamp_min(_LEAST_CONTRAST)[:, None, None, None, None])
 
 
 def _places(u: Tensor) -> Tensor:

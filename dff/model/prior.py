@@ -38,8 +38,8 @@ def focus_prior(images: Tensor) -> Tensor:
         the log energy of channel 1 itself, which tells texture from noise.
     """
     batch, n = images.shape[:2]
-    weights = images.new_tensor(_LUMA, dtype=torch.float32).view(3, 1, 1)
-    luma = (images.float() * weights).sum(dim=2).flatten(0, 1)[:, None]  # (B*N,1,H,W)
+    red, green, blue = (images[:, :, c].float() * _LUMA[c] for c in range(3))
+    luma = (red + green + blue).flatten(0, 1)[:, None]  # (B*N,1,H,W)
     half = F.avg_pool2d(luma, 2)
     fine = F.avg_pool2d(modified_laplacian(luma), 2)
     energies = (_box(fine, 3), _box(fine, 7), _box(modified_laplacian(half), 7))

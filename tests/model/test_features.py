@@ -99,3 +99,16 @@ def test_batch_norm_replaces_the_bias() -> None:
     layer = FocalConv(4, 4, norm="batch")
     assert layer.conv.bias is None
     assert isinstance(layer.norm, torch.nn.BatchNorm2d)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_srd_slice_by_slice_is_srd_at_once(n: int) -> None:
+    torch.manual_seed(0)
+    srd = sharp_region_detector("srd", 8)
+    for weights in srd.parameters():
+        torch.nn.init.normal_(weights, std=0.2)
+    x = torch.randn(2 * n, 8, 6, 10)
+    at_once = srd(x, n).detach()
+    with torch.no_grad():
+        in_parts = srd(x.clone(), n)
+    torch.testing.assert_close(in_parts, at_once)
