@@ -246,7 +246,7 @@ def _normalised(images: Tensor, tones: Tones | None = None) -> Tensor:
     mean = images.mean(dim=(1, 3, 4)) if tones is None else tones.mean
     centred = images - mean[:, None, :, None, None]
     deviation = centred.square().mean(dim=(1, 2, 3, 4)).sqrt() if tones is None else tones.deviation
-    return centred.div_(deviation.clamp_min(_LEAST_CONTRAST)[:, None, None, None, None])
+    return centred / deviation.clamp_min(_LEAST_CONTRAST)[:, None, None, None, None]
 
 
 def _places(u: Tensor) -> Tensor:
