@@ -30,9 +30,12 @@ class AutofocusConfig:
         dropout: before the last layer.
         light: "raw": the numbers of the sensor, as the papers have it; "metered": made independent of the
             exposure, with noise alike in the dark and in the light (`dff.autofocus.inputs.metered`).
+        window: side [px] of the square windows that it has learned from, written by `dff.train.export`; 0:
+            not known. Much larger ones are answered worse.
 
     Raises:
-        ValueError: unknown layout, light or problem, steps other than 1 and 2, or 2 of a whole stack.
+        ValueError: unknown layout, light or problem, steps other than 1 and 2, 2 of a whole stack, or a
+            window below 0.
     """
 
     layout: Layout = "afpe"
@@ -42,8 +45,11 @@ class AutofocusConfig:
     steps: int = 1
     dropout: float = 0.2
     light: Light = "raw"
+    window: int = 0
 
     def __post_init__(self) -> None:
+        if self.window < 0:
+            raise ValueError(f"window {self.window} px; give 0 or more")
         if self.light not in get_args(Light):
             raise ValueError(f"light {self.light!r}; choose from {', '.join(get_args(Light))}")
         if self.layout not in get_args(Layout):

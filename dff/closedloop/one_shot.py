@@ -17,8 +17,6 @@ from dff.simulator.textures import to_linear
 
 WEIGHTS = "afpe-d1"
 """Taken unless others are named."""
-WINDOW = 48
-"""Side [px] of the middle of the region that is looked at: that of the patches those have learned from."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,8 @@ class Spot:
 def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
     """The policy of a network of one step (Choi et al. 2023; Herrmann et al. 2020).
 
+    It looks at the middle of the region, as large as the windows it has learned from.
+
     Args:
         weights: name or path.
         positions: of the lens; the network's ladder must have as many.
@@ -57,8 +57,9 @@ def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
 
     def told(frames: Sequence[Frame]) -> float:
         light = np.stack([_light(frame, spot.linear) for frame in frames])
-        top, left = (max(0, side - WINDOW) // 2 for side in light.shape[-2:])
-        light = light[..., top : top + WINDOW, left : left + WINDOW]
+        tall, wide = (min(side, network.config.window or side) for side in light.shape[-2:])
+        top, left = (light.shape[-2] - tall) // 2, (light.shape[-1] - wide) // 2
+        light = light[..., top : top + tall, left : left + wide]
         corner = spot.corner[0] + left, spot.corner[1] + top
         index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
         return float(decide(network, light, index, corner, spot.picture).argmax())

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
-from dff.commands.options import Aligning, File, Reading, Telling
+from dff.commands.options import Aligning, File, ModelName, Reading, Telling
 
 Regions = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="X,Y,W,H", help_behavior_hint="")]
 
@@ -38,8 +38,8 @@ class FocusTo:
     """all of it with the curves, as .json"""
     poor: Literal["drop", "keep"] = "drop"
     """what becomes of slices that do not fit their neighbours"""
-    model: Annotated[str, arg(metavar="NAME|FILE")] = "classical"
-    """what finds depth: classical, trained weights, or a file of either (.toml, .safetensors)"""
+    model: ModelName = "base"
+    """what finds depth: trained weights, classical, or a file of either (.safetensors, .toml)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where a learned model runs; classical runs on the CPU"""
 

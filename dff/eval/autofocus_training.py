@@ -57,6 +57,7 @@ def _key(config: AutofocusTrainConfig, seed: int, data: str) -> str:
     """Stands for all that a network depends on but the code; where files lie does not count."""
     plain = checkpoint.plain(config)
     plain["source"].pop("folder")
+    plain["network"].pop("window")  # what the source says
     if config.source.first:
         plain["source"]["first"] = Path(config.source.first).name
     return hashlib.sha256(json.dumps([plain, seed, data]).encode()).hexdigest()[:12]

@@ -75,6 +75,8 @@ def _configs(settings: dict[str, Any]) -> dict[str, Any]:
     config = settings["network"] if size == "custom" else asdict(NAMED[size])
     if task == "focus_head":
         return {task: {"head": settings["head"], "depth": config}}
+    if task == "autofocus":
+        return {task: {**config, "window": settings["source"]["crop"]}}
     return {"alignment": settings["alignment"], "depth": config} if task == "joint" else {task: config}
 
 

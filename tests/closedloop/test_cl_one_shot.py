@@ -31,10 +31,11 @@ SPOT = Spot((4, 8), (64, 64), linear=True)
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("one_shot")
     made = {}
-    for problem in ("D1", "D3", "I1"):
+    for problem, window in (("D1", 0), ("D3", 0), ("I1", 0), ("D1", 24)):
         torch.manual_seed(1)
-        config = AutofocusConfig(problem=problem, count=COUNT, width=0.25)
-        made[problem] = folder / f"{problem}.safetensors"
+        config = AutofocusConfig(problem=problem, count=COUNT, width=0.25, window=window)
+        name = f"{problem} of {window} px" if window else problem
+        made[name] = folder / f"{name}.safetensors"
         header = {
             "format": FORMAT,
             "network": "autofocus",
@@ -42,7 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "info": "{}",
         }
         tensors = AutofocusNet(config).state_dict()
-        save_file({name: value.contiguous() for name, value in tensors.items()}, made[problem], header)
+        save_file({key: value.contiguous() for key, value in tensors.items()}, made[name], header)
     return made
 
 
@@ -65,6 +66,22 @@ def test_one_frame_decides(weights: dict[str, Path], problem: str) -> None:
     light = np.stack(frame.halves)[None]
     told = decide(load_autofocus(weights[problem]), light, np.array([5]), SPOT.corner, SPOT.picture)
     assert policy.observe(frame) == Stop(float(told.argmax()))
+
+
+def test_it_looks_at_the_middle_as_large_as_what_was_learned(weights: dict[str, Path]) -> None:
+    (frame,) = frames(range(5, 6))
+    assert frame.halves is not None
+    ends = []
+    for name in ("D1", "D1 of 24 px"):
+        policy = make_policy("one-shot", positions=COUNT, spot=SPOT, weights=str(weights[name]))
+        policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+        ends.append(policy.observe(frame))
+    network = load_autofocus(weights["D1 of 24 px"])
+    corner = SPOT.corner[0] + 4, SPOT.corner[1] + 4
+    light = np.stack(frame.halves)[None]
+    told = decide(network, light[..., 4:28, 4:28], np.array([5]), corner, SPOT.picture)
+    whole = decide(network, light, np.array([5]), SPOT.corner, SPOT.picture)
+    assert ends == [Stop(float(whole.argmax())), Stop(float(told.argmax()))]
 
 
 def test_several_frames_are_taken_one_after_the_other(weights: dict[str, Path]) -> None:
