@@ -19,7 +19,7 @@ from dff.stack import FocalStack
 
 LONG_SIDE = 320  # px of the reduced stack
 PLAIN = 0.8  # confidence of the classical engine from which a place is plainly in focus
-OFF = 0.25  # of the sweep, and a step: a contradiction; of what is nearer, the classical engine may be in error
+OFF = 0.25  # of the sweep, and a step, is a contradiction; below that the classical engine may be in error
 LEAST_PLACES = 0.003  # of the picture; fewer say nothing
 # real stacks of opaque things: at most 0.1, simulated ones: 0.29; through a microscope: 0.37 and 0.74
 TOLERATED = 0.33
