@@ -61,7 +61,7 @@ class Protocol:
 
     targets: Targets
     rivals: classical.Protocol
-    models: tuple[str, ...] = ("afpe-d1",)
+    models: tuple[str, ...] = ("afpe-d1", "afpe-d5")
     split: str = "test"
     size: int = 64
     panels: int = 8

@@ -25,8 +25,8 @@ class StepSourceConfig:
         near: see above.
         shot, read: variance of noise per unit of light, and of noise in the dark (light is 1 at white), each
             drawn log-uniformly: the light level.
-        blurred_share: share of the spectrum network's batches that are of patches blurred in light, which
-            cost more; the others are made of sharp spectra.
+        blurred_share: share of the spectrum network's batches that are of blurred patches, which cost more;
+            the others are made of sharp spectra.
         crops: of photographs, whose sharp spectra the spectrum network learns from.
         blank: deviation of display values of the sharp patch below which another is drawn.
     """
@@ -107,4 +107,3 @@ class SpectrumTrainConfig(StepRunConfig):
 
     task: Literal["step_spectrum"] = "step_spectrum"
     network: SpectrumConfig = field(default_factory=SpectrumConfig)
-    loss: StepLossConfig = field(default_factory=lambda: StepLossConfig("relative"))

@@ -84,6 +84,11 @@ class StepSource(PooledSource[StepRunConfig]):
         return focus, np.where(close, lens, far)
 
     def make(self, seed: int) -> Batch:
+        batch = self.seen(seed)
+        return batch | {"images": (batch["images"] * 255).round_().byte()}
+
+    def seen(self, seed: int) -> Batch:
+        """What `make` gives, as float in [0,1] that is not yet rounded."""
         settings, table = self.config.source, self.table
         draws = Draws(torch.Generator(self.device).manual_seed(seed))
         random = np.random.default_rng(seed)
@@ -92,7 +97,7 @@ class StepSource(PooledSource[StepRunConfig]):
         zoom = draws.log_uniform((settings.batch, 1), *settings.zoom)
         tile = draws.integer((settings.batch,), 0, len(self.photos or ()) - 1)
         place = draws.uniform((_TRIES, settings.batch, 2), -1, 1)
-        images = torch.empty(settings.batch, 1, PATCH, PATCH, dtype=torch.uint8, device=self.device)
+        images = torch.empty(settings.batch, 1, PATCH, PATCH, device=self.device)
         least = 0.0
         for most, k in _LEVELS:
             chosen = np.flatnonzero((radius >= least) & (radius < most))
@@ -100,7 +105,7 @@ class StepSource(PooledSource[StepRunConfig]):
             if chosen.size:
                 at = torch.from_numpy(chosen).to(self.device)
                 made = self._degraded(k, tile[at], zoom[at], place[:, at], radius[chosen], scale[chosen])
-                images[at] = (made * 255).round_().clamp_(0, 255).byte()
+                images[at] = made.clamp_(0, 1)
         distance = torch.from_numpy(np.abs(focus - lens)).float().to(self.device)
         return {"images": images, "distance": distance}
 

@@ -1,8 +1,8 @@
-"""Spectra to learn from: those of sharp photographs, times the transfer of the blur, plus noise.
+"""Spectra to learn from: sharp photographs' times the transfer of the blur, or blurred ones'; plus noise.
 
 A picture's spectrum out of focus follows from the sharp one, so no picture needs to be blurred: a batch takes
-milliseconds. What is left out is that blur happens in light and spectra are taken of display values; scores
-are taken on patches that were blurred in light.
+milliseconds. What is left out is how the window smears zeros that lie close, as those of large blur do: so
+a share of the batches is of blurred photographs. Noise joins either kind anew whenever it is looked at.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
 from dff.train.source import stream_seed
 from dff.train.step_config import SpectrumTrainConfig
-from dff.train.step_source import StepSource, held_out_patches
+from dff.train.step_source import StepSource, held_out_patches, load_table
 
 _WITHIN = 12  # frequencies looked at in a band
 _WINDOWED = 0.375**2  # of the power of noise that a Hann window leaves
-_ROUNDING = 1 / (12 * 255**2)  # power of rounding to 8 bit
-_MOST_NOISE = 1.5e-3  # power of noise in display values, at the darkest light level
+_NOISE = (1e-7, 1e-3)  # power of noise in light: from rounding to 8 bit in the dark, to little light
+_CONTRAST = (0.05, 1.0)  # of power: light that is less bright has less of it
 _EULER = 0.5772  # the mean logarithm of a power of random phase lies this far below that of its mean
 _FINENESS = 0.05  # px of blur radius that are one
 _SHARP, _KIND = 6, 7  # streams of seeds
@@ -58,7 +58,7 @@ class SpectrumSource(StepSource):
             )
             patches = (patches * gain[:, None, None, None]).clamp(0, 1) ** gamma[:, None, None, None]
             kept = patches.flatten(1).std(1) >= settings.blank
-            found.append(to_power(spectrum(patches[kept], self.config.network.bands)))
+            found.append(to_power(spectrum(patches[kept] ** self.table.gamma, self.config.network.bands)))
         return torch.cat(found) * np.exp(_EULER)
 
     @cached_property
@@ -83,26 +83,28 @@ class SpectrumSource(StepSource):
 
     def make(self, seed: int) -> Batch:
         settings, table = self.config.source, self.table
-        generator = torch.Generator(self.device).manual_seed(seed)
         if np.random.default_rng([seed, _KIND]).random() < settings.blurred_share:
-            patches = super().change(super().make(seed), 1, generator)
-            level = spectrum(patches["images"], self.config.network.bands)
+            patches = self.seen(seed)
+            level = spectrum(patches["images"] ** table.gamma, self.config.network.bands)
             return {"spectra": level, "distance": patches["distance"]}
-        draws = Draws(generator)
+        draws = Draws(torch.Generator(self.device).manual_seed(seed))
         focus, lens = self.places(np.random.default_rng(seed))
         row = torch.from_numpy(np.rint(table.radius(focus, lens) / _FINENESS)).long().to(self.device)
         sharp = self._sharp[draws.integer((settings.batch,), 0, len(self._sharp) - 1)][:, :, None]
-        noise = draws.log_uniform((settings.batch, 1, 1), _ROUNDING, _MOST_NOISE) * _WINDOWED
-        contrast = draws.log_uniform((settings.batch, 1, 1), 0.1, 2.0)
-        level = to_level(contrast * sharp * self._transfer[row] + noise).mean(-1) - _EULER / SPREAD
+        level = to_level(sharp * self._transfer[row]).mean(-1) - _EULER / SPREAD
         distance = torch.from_numpy(np.abs(focus - lens)).float().to(self.device)
         return {"spectra": level, "distance": distance}
 
     def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
+        draws, count = Draws(generator), len(batch["spectra"])
+        noise = draws.log_uniform((count, 1), *_NOISE) * _WINDOWED
+        contrast = draws.log_uniform((count, 1), *_CONTRAST)
+        power = to_power(batch["spectra"] + _EULER / SPREAD) * contrast + noise
+        level = to_level(power) - _EULER / SPREAD
         # as many frequencies as a band has, so well its mean is known; the lowest have few
         spread = 0.05 / (self._frequencies.mean(-1) * PATCH).clamp_min(1).sqrt()
-        scatter = torch.randn(batch["spectra"].shape, generator=generator, device=self.device)
-        return batch | {"spectra": batch["spectra"] + spread * scatter}
+        scatter = torch.randn(level.shape, generator=generator, device=self.device)
+        return batch | {"spectra": level + spread * scatter}
 
 
 def held_out_spectra(
@@ -110,9 +112,10 @@ def held_out_spectra(
 ) -> list[Batch]:
     """Spectra of held-out patches that were blurred in light."""
     smaller = replace(config, source=replace(config.source, batch=_HELD_OUT))
+    gamma = load_table(config.source.table).gamma
     return [
         {
-            "spectra": spectrum(patches["images"], config.network.bands),
+            "spectra": spectrum(patches["images"] ** gamma, config.network.bands),
             "distance": patches["distance"],
         }
         for patches in held_out_patches(smaller, seed, photos, device)

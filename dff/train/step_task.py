@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dff.formats.pictures import write_picture
 from dff.formats.plot import COLOURS, INK, Line, Plot, draw
 from dff.model.step import FocusDiscriminator, StepEstimator
-from dff.model.step_spectrum import SpectrumSteps
+from dff.model.step_spectrum import SpectrumSteps, labels, likeliest
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
 from dff.train.source import Source
@@ -133,16 +133,16 @@ class SpectrumTask(_StepTask):
         return held_out_spectra(self.config, seed, photos, device)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
-        with precision():
-            distance, logits = model(batch["spectra"])
         truth, made = batch["distance"], self.config.network
-        far = _distance_loss(distance, truth, self.config.loss, made.positions)
+        with precision():
+            classes, logits = model(batch["spectra"])
+        far = F.cross_entropy(classes, labels(made, truth))
         focus = _focus_loss(logits, truth, made.focused)
         return {
             "total": far + focus["total"],
             "distance": far.detach(),
             "focus": focus["total"].detach(),
-            "positions": (distance.detach() - truth).abs().mean(),
+            "positions": (likeliest(made, classes.detach()) - truth).abs().mean(),
             "wrong": focus["wrong"],
         }
 
@@ -152,8 +152,8 @@ class SpectrumTask(_StepTask):
         """Scores of both."""
         with torch.inference_mode(), precision():
             told = [network(batch["spectra"]) for batch in batches]
-        found, logits = (torch.cat([one[k] for one in told]) for k in (0, 1))
-        truth = _distances(batches)
+        classes, logits = (torch.cat([one[k] for one in told]) for k in (0, 1))
+        found, truth = likeliest(self.config.network, classes), _distances(batches)
         _sheet(sheet, truth, found, "estimate over true distance", self.config.network.positions)
         scores = _distance_scores(found, truth, self.run.source.near)
         return scores | _focus_scores(logits, truth, self.config.network.focused)

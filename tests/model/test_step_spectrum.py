@@ -12,6 +12,8 @@ from dff.model.step_spectrum import (
     SpectrumConfig,
     SpectrumSteps,
     band_edges,
+    labels,
+    likeliest,
     spectrum,
     to_level,
     to_power,
@@ -59,5 +61,20 @@ def test_the_network_tells_distances_and_refuses_odd_settings() -> None:
     assert float(distance) > 0
     with pytest.raises(ValueError, match="bands"):
         SpectrumConfig(bands=2)
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="above 2"):
         SpectrumConfig(positions=0)
+
+
+def test_what_is_learned_as_a_distance_is_told_as_that_distance() -> None:
+    config = SpectrumConfig()
+    distance = torch.tensor([3.0, 20.0, 31.7, 400.0, 1000.0])
+    wanted = labels(config, distance)
+    torch.testing.assert_close(wanted.sum(1), torch.ones(5))
+    torch.testing.assert_close(likeliest(config, wanted.log()), distance, rtol=0.01, atol=0)
+    assert float(likeliest(config, labels(config, torch.zeros(1)).log())) < 2.3  # nearer than the first
+
+
+def test_a_lone_class_is_not_drawn_to_others_far_from_it() -> None:
+    config = SpectrumConfig()
+    torn = 0.6 * labels(config, torch.tensor([50.0])) + 0.4 * labels(config, torch.tensor([500.0]))
+    torch.testing.assert_close(likeliest(config, torn.log()), torch.tensor([50.0]), rtol=0.01, atol=0)

@@ -64,6 +64,22 @@ def test_spectra_made_without_pictures_are_those_of_blurred_pictures(photos: Pho
     assert float((made - seen)[middle].abs().median()) < 0.25
 
 
+def test_noise_on_spectra_is_that_of_noisy_light(photos: PhotoPack, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dff.model.step_spectrum import spectrum
+    from dff.train import step_spectra
+
+    monkeypatch.setattr(step_spectra, "_NOISE", (1e-4, 1e-4 + 1e-12))
+    monkeypatch.setattr(step_spectra, "_CONTRAST", (1.0, 1.0 + 1e-12))
+    source = SpectrumSource(load_config("step_spectrum"), 0, photos=photos)
+    generator = torch.Generator().manual_seed(1)
+    light = blur(torch.rand(6, 1, 512, 512, generator=generator), torch.tensor([3.0]))
+    clean = {"spectra": spectrum(light), "distance": torch.zeros(6)}
+    noisy = spectrum(light + 1e-2 * torch.randn(light.shape, generator=generator))
+    found = source.change(clean, 1, generator)["spectra"]
+    assert float((found - noisy).mean(0)[20:].abs().max()) < 0.15  # of a spread of some 2
+    assert float((clean["spectra"] - noisy).mean(0).abs().max()) > 0.5
+
+
 def test_the_loop_trains_resumes_and_exports(tmp_path: Path, photos: PhotoPack) -> None:
     from PIL import Image
 
