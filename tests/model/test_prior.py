@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
-from dff.model.prior import CHANNELS, focus_prior, modified_laplacian
+from dff.model.prior import CHANNELS, _box, focus_prior, modified_laplacian
 
 
 def test_modified_laplacian_of_a_parabola_and_of_a_plane() -> None:
@@ -41,3 +42,10 @@ def test_relative_channels_do_not_know_exposure_or_contrast() -> None:
 def test_flat_stacks_give_no_preference() -> None:
     hints = focus_prior(torch.full((1, 4, 3, 16, 16), 0.5))
     assert float(hints[:, :, :3].abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize(("side", "size"), [(3, (9, 12)), (7, (9, 12)), (7, (2, 3)), (3, (1, 1))])
+def test_a_box_is_the_mean_of_what_of_it_is_inside(side: int, size: tuple[int, int]) -> None:
+    x = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(0))
+    pooled = torch.nn.functional.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+    torch.testing.assert_close(_box(x, side), pooled)
