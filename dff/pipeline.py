@@ -17,7 +17,7 @@ from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
 from dff.fusion import DEFAULT_METHOD, FusionMethod, check_method
-from dff.models import DEFAULT, Model, load_model
+from dff.models import DEFAULT, FUSING, Model, load_model
 from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def fuse(
     stack: FocalStack,
     *,
     method: FusionMethod = DEFAULT_METHOD,
-    model: str | Model = DEFAULT,
+    model: str | Model = FUSING,
     align: AlignMethod = "auto",
     aligner: str | LearnedAligner | None = None,
     reference: str | int = "auto",
@@ -234,7 +234,8 @@ def fuse(
         stack: 2 or more slices, any order, any size.
         method: "depth": as `predict` does it, and the depth it rests on comes along; "guided": guided-filter
             decision fusion; "pyramid": Laplacian pyramid. The last two find no depth and use no ``model``.
-        model, align, aligner, reference, poor, progress: as for `predict`.
+        model: as for `predict`; the default is quicker, and as good at choosing slices.
+        align, aligner, reference, poor, progress: as for `predict`.
 
     Raises:
         ValueError: as `predict`, or an unknown method.

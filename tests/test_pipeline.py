@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dff import metrics
+from dff.models import FUSING
 from dff.pipeline import align, fuse, predict
 from dff.simulator.camera_prior import CameraPrior
 from dff.simulator.capture import SimulationConfig, simulate
@@ -115,7 +116,7 @@ def test_without_the_picture(known):
 
 
 def test_fuse_is_predict(known):
-    one, other = fuse(known.stack, align="none"), predict(known.stack, align="none")
+    one, other = fuse(known.stack, align="none"), predict(known.stack, model=FUSING, align="none")
     assert np.array_equal(one.aif, other.aif)
     assert np.array_equal(one.depth.index, other.depth.index)
 

@@ -132,8 +132,8 @@ class FuseTo:
     """what becomes of slices that do not fit their neighbours"""
     method: Literal["depth", "guided", "pyramid"] = "depth"
     """depth: by the depth that --model finds; guided: guided-filter decisions; pyramid: Laplacian pyramid"""
-    model: ModelName = "base"
-    """of --method depth, what finds depth: base, tiny (learned), classical, or a file of either"""
+    model: ModelName = "tiny"
+    """of --method depth, what finds depth: tiny, base (learned), classical, or a file of either"""
 
 
 @dataclass(frozen=True, kw_only=True)
