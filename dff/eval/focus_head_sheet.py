@@ -43,7 +43,7 @@ class Protocol:
     """
 
     stacks: tuple[str, ...]
-    model: str = "classical"
+    model: str = "base"
     grid: tuple[int, int] = (6, 8)
     shown: int = 4
     crop_px: int = 112

@@ -14,6 +14,7 @@ from told import FOCUS, files_in, strict
 
 from dff.camera import LensCalibration
 from dff.cli import main
+from dff.pipeline import Prediction, predict
 
 STEPS = (
     "2,20,16,50",
@@ -105,3 +106,21 @@ def test_bad_input(more: list[str], complaint: str, stairs: Path, capsys: pytest
     assert error.count("\n") == 1
     assert complaint in error
     assert files_in(".") == before
+
+
+def test_contrast_answers_where_the_network_contradicts_it(
+    stairs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = []
+
+    def predicted(*args: object, model: str, **rest: object) -> Prediction:
+        models.append(model)
+        result: Prediction = predict(*args, model="classical", **rest)  # type: ignore[arg-type]
+        if model != "classical":
+            result.depth.info["contradicted"] = 0.8
+        return result
+
+    monkeypatch.setattr("dff.commands.focus.run_predict", predicted)
+    assert main(asked()) == 0
+    assert models == ["base", "classical"]
+    assert "classical instead" in capsys.readouterr().err
