@@ -18,6 +18,7 @@ from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
 from dff.fusion import DEFAULT_METHOD, FusionMethod, check_method
 from dff.models import DEFAULT, FUSING, Model, load_model
+from dff.second_opinion import TOLERATED
 from dff.stack import UNIT_WORDS, DepthMap, FocalStack, Progress
 
 if TYPE_CHECKING:
@@ -214,6 +215,19 @@ def predict(
         with _timed(seconds, "fuse"):
             picture = fusion.fuse(part, part_alignment, depth, progress=progress)
     return Prediction(depth, picture, alignment, ordered, used, seconds, engine.name)
+
+
+def predict_for_focus(stack: FocalStack, *, model: str | Model = DEFAULT, **options: Any) -> Prediction:
+    """`predict`, to focus by: by contrast where a network contradicts what is plainly in focus.
+
+    In light that shines through things many depths lie over each other; contrast at least finds one of them.
+    A warning tells that it was asked. Arguments and errors as of `predict`.
+    """
+    result = predict(stack, model=model, **options)
+    if result.depth.info.get("contradicted", 0) <= TOLERATED:
+        return result
+    warnings.warn("focus is read from --model classical instead", stacklevel=2)
+    return predict(stack, model="classical", **options)
 
 
 @reused_memory()

@@ -24,9 +24,7 @@ from dff.commands.outputs import Outputs, json_text
 from dff.commands.source import open_stack, stack_files
 from dff.commands.terminal import Terminal, table
 from dff.models import check_model
-from dff.pipeline import Prediction
-from dff.pipeline import predict as run_predict
-from dff.second_opinion import TOLERATED
+from dff.pipeline import Prediction, predict_for_focus
 from dff.stack import FocalStack
 
 _LITTLE = 0.2  # share of known pixels below which it is said
@@ -59,11 +57,17 @@ def focus(options: Focus) -> None:
 
             check_observed(observed, len(stack))
         regions = _regions(options, asked, stack)
-        result = _predicted(options, stack, options.model, "picture" in outputs, terminal)
-        if result.depth.info.get("contradicted", 0) > TOLERATED:
-            # where many depths shine through each other, contrast at least finds one of them
-            warnings.warn("regions are read from --model classical instead", stacklevel=2)
-            result = _predicted(options, stack, "classical", "picture" in outputs, terminal)
+        result = predict_for_focus(
+            stack,
+            model=options.model,
+            align=options.align,
+            aligner=options.aligner,
+            reference=options.reference,
+            aif="picture" in outputs,
+            device=options.device,
+            poor=options.poor,
+            progress=terminal.progress,
+        )
         if options.head is None:
             by_depth = (
                 region_focus(result.depth, roi, rule=options.rule, calibration=calibration) for roi in regions
@@ -124,20 +128,6 @@ def _regions(options: Focus, asked: list[Roi], stack: FocalStack) -> list[Roi]:
     for roi in regions:
         roi.clipped(*size)
     return regions or [middle(*size)]
-
-
-def _predicted(options: Focus, stack: FocalStack, model: str, aif: bool, terminal: Terminal) -> Prediction:
-    return run_predict(
-        stack,
-        model=model,
-        align=options.align,
-        aligner=options.aligner,
-        reference=options.reference,
-        aif=aif,
-        device=options.device,
-        poor=options.poor,
-        progress=terminal.progress,
-    )
 
 
 def _observed(options: Focus) -> list[int] | None:

@@ -17,7 +17,7 @@ from dff.eval.report import Cell, Report, Table
 from dff.formats.pictures import to_levels, write_picture
 from dff.formats.plot import INK, PAPER
 from dff.learned_focus import LearnedFocus, load_learned_focus
-from dff.pipeline import Prediction, predict
+from dff.pipeline import Prediction, predict_for_focus
 from dff.stack import FocalStack, to_float
 
 NAME = "focus-sheet"
@@ -148,7 +148,7 @@ def run(
     rows: list[list[Cell]] = []
     for name in protocol.stacks[:limit]:
         say(f"{NAME}: {name}")
-        result = predict(_stack(protocol, data, name), model=protocol.model)
+        result = predict_for_focus(_stack(protocol, data, name), model=protocol.model)
         assert result.aif is not None
         made = choices(result, detailed_regions(result.aif, protocol.grid, protocol.shown), head)
         lines = [np.hstack([region_strip(result, one, protocol.crop_px) for one in row]) for row in made]

@@ -120,7 +120,7 @@ def test_contrast_answers_where_the_network_contradicts_it(
             result.depth.info["contradicted"] = 0.8
         return result
 
-    monkeypatch.setattr("dff.commands.focus.run_predict", predicted)
+    monkeypatch.setattr("dff.pipeline.predict", predicted)
     assert main(asked()) == 0
     assert models == ["base", "classical"]
     assert "classical instead" in capsys.readouterr().err
