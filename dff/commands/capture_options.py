@@ -32,7 +32,7 @@ class Capturing:
     """what tells how far off focus is: model: depth by --model from the shots so far; edges: blur of edges,
     without any training; needs a known lens"""
     model: ModelName = "base"
-    """what finds depth: tiny (learned), classical, or a file of either (.safetensors, .toml)"""
+    """what finds depth: base, tiny (learned), classical, or a file of either (.safetensors, .toml)"""
     method: Literal["depth", "guided", "pyramid"] = "depth"
     """how the shots are fused, as for dff fuse"""
     align: Literal["auto", "direct", "ecc", "metadata", "none"] = "auto"

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dff.model.prior import box_mean
+
 CELL = 8  # px
 OCTAVES = 5
 SHIFTS = 8  # cells of the level, either way
@@ -46,9 +48,7 @@ def octave_energy(images: Tensor) -> Tensor:
 
 
 def _high_pass(x: Tensor) -> Tensor:
-    reach = _WINDOW // 2
-    mean = F.avg_pool2d(x, (1, _WINDOW), 1, (0, reach), count_include_pad=False)
-    return x - F.avg_pool2d(mean, (_WINDOW, 1), 1, (reach, 0), count_include_pad=False)
+    return x - box_mean(x, _WINDOW)
 
 
 def phase_maps(left: Tensor, right: Tensor) -> Tensor:

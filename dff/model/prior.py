@@ -19,7 +19,7 @@ def modified_laplacian(luma: Tensor) -> Tensor:
     return across.abs() + down.abs()
 
 
-def _box(x: Tensor, side: int) -> Tensor:
+def box_mean(x: Tensor, side: int) -> Tensor:
     """Mean over a window of ``side`` x ``side``; at the border over the part inside the picture."""
     return _mean_along(_mean_along(x, side // 2, -1), side // 2, -2)
 
@@ -53,7 +53,7 @@ def focus_prior(images: Tensor) -> Tensor:
     luma = (red + green + blue).flatten(0, 1)[:, None]  # (B*N,1,H,W)
     half = F.avg_pool2d(luma, 2)
     fine = F.avg_pool2d(modified_laplacian(luma), 2)
-    energies = (_box(fine, 3), _box(fine, 7), _box(modified_laplacian(half), 7))
+    energies = (box_mean(fine, 3), box_mean(fine, 7), box_mean(modified_laplacian(half), 7))
     logs = torch.cat([(energy + _FLOOR).log() for energy in energies], dim=1).unflatten(0, (batch, n))
     relative = logs - logs.mean(dim=1, keepdim=True)
     return torch.cat((relative, logs[:, :, 1:2] + 4), dim=2)  # + 4: near zero mean for ordinary pictures

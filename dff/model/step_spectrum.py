@@ -100,6 +100,11 @@ def spectrum(patches: Tensor, bands: int = 64) -> Tensor:
     return (sums[:, :bands] * share)[:, filled(bands)]
 
 
+def display_spectrum(config: SpectrumConfig, patches: Tensor) -> Tensor:
+    """(B,bands) `spectrum` of the light of (B,1,512,512) display values, as a network reads it."""
+    return spectrum(patches.clamp_min(0) ** config.gamma, config.bands)
+
+
 @cache
 def filled(bands: int) -> Tensor:
     """(bands,) for each band the nearest at or below it that has frequencies of a patch in it."""
@@ -158,8 +163,7 @@ class SpectrumSteps(nn.Module):
 
     def of_patches(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """(B,1,512,512) display values -> (B,) positions away from focus, (B,) logits of being in focus."""
-        light = patches.clamp_min(0) ** self.config.gamma
-        logits, focused = self(spectrum(light, self.config.bands))
+        logits, focused = self(display_spectrum(self.config, patches))
         return likeliest(self.config, logits), focused
 
 

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from dff.calibration.degrade import cut
 from dff.model.step import PATCH
-from dff.model.step_spectrum import SPREAD, band_edges, filled, spectrum, to_level, to_power
+from dff.model.step_spectrum import SPREAD, band_edges, display_spectrum, filled, to_level, to_power
 from dff.simulator.draws import Draws
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
 from dff.train.source import stream_seed
 from dff.train.step_config import SpectrumTrainConfig
-from dff.train.step_source import StepSource, held_out_patches, load_table
+from dff.train.step_source import StepSource, held_out_patches
 
 _WITHIN = 12  # frequencies looked at in a band
 _WINDOWED = 0.375**2  # of the power of noise that a Hann window leaves
@@ -58,7 +58,7 @@ class SpectrumSource(StepSource):
             )
             patches = (patches * gain[:, None, None, None]).clamp(0, 1) ** gamma[:, None, None, None]
             kept = patches.flatten(1).std(1) >= settings.blank
-            found.append(to_power(spectrum(patches[kept] ** self.table.gamma, self.config.network.bands)))
+            found.append(to_power(display_spectrum(self.config.network, patches[kept])))
         return torch.cat(found) * np.exp(_EULER)
 
     @cached_property
@@ -85,7 +85,7 @@ class SpectrumSource(StepSource):
         settings, table = self.config.source, self.table
         if np.random.default_rng([seed, _KIND]).random() < settings.blurred_share:
             patches = self.seen(seed)
-            level = spectrum(patches["images"] ** table.gamma, self.config.network.bands)
+            level = display_spectrum(self.config.network, patches["images"])
             return {"spectra": level, "distance": patches["distance"]}
         draws = Draws(torch.Generator(self.device).manual_seed(seed))
         focus, lens = self.places(np.random.default_rng(seed))
@@ -112,10 +112,9 @@ def held_out_spectra(
 ) -> list[Batch]:
     """Spectra of held-out patches that were blurred in light."""
     smaller = replace(config, source=replace(config.source, batch=_HELD_OUT))
-    gamma = load_table(config.source.table).gamma
     return [
         {
-            "spectra": spectrum(patches["images"] ** gamma, config.network.bands),
+            "spectra": display_spectrum(config.network, patches["images"]),
             "distance": patches["distance"],
         }
         for patches in held_out_patches(smaller, seed, photos, device)

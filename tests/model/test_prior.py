@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dff.model.prior import CHANNELS, _box, focus_prior, modified_laplacian
+from dff.model.prior import CHANNELS, box_mean, focus_prior, modified_laplacian
 
 
 def test_modified_laplacian_of_a_parabola_and_of_a_plane() -> None:
@@ -48,4 +48,4 @@ def test_flat_stacks_give_no_preference() -> None:
 def test_a_box_is_the_mean_of_what_of_it_is_inside(side: int, size: tuple[int, int]) -> None:
     x = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(0))
     pooled = torch.nn.functional.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
-    torch.testing.assert_close(_box(x, side), pooled)
+    torch.testing.assert_close(box_mean(x, side), pooled)
