@@ -95,6 +95,7 @@ class LearnedModel:
                 "work_size": [found.u.shape[1], found.u.shape[0]],
                 "tiles": found.tiles,
                 "parts": found.parts,
+                "views": config.views,
                 "contradicted": round(contrary, 3),
             },
         )

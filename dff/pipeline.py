@@ -205,9 +205,22 @@ def predict(
             stack, method=align, aligner=aligner, reference=reference, device=device, progress=progress
         )
     used = _usable(ordered, alignment, poor)
-    part, part_alignment = ordered, alignment
-    if len(used) < len(ordered):
-        part, part_alignment = ordered.subset(used), alignment.subset(used)
+    return _seen(engine, ordered, alignment, used, seconds, aif=aif, steps=steps, progress=progress)
+
+
+def _seen(
+    engine: Model,
+    ordered: FocalStack,
+    alignment: Alignment,
+    used: list[int],
+    seconds: dict[str, float],
+    *,
+    aif: bool,
+    steps: StepSink | None,
+    progress: Progress | None,
+) -> Prediction:
+    """Depth by ``engine`` and the picture it makes, of an aligned far-first stack; adds to ``seconds``."""
+    part, part_alignment = _part(ordered, alignment, used)
     with _timed(seconds, "depth"):
         depth = engine.depth(part, part_alignment, progress=progress, steps=steps)
     picture = None
@@ -217,17 +230,34 @@ def predict(
     return Prediction(depth, picture, alignment, ordered, used, seconds, engine.name)
 
 
-def predict_for_focus(stack: FocalStack, *, model: str | Model = DEFAULT, **options: Any) -> Prediction:
+def _part(stack: FocalStack, alignment: Alignment, used: list[int]) -> tuple[FocalStack, Alignment]:
+    if len(used) == len(stack):
+        return stack, alignment
+    return stack.subset(used), alignment.subset(used)
+
+
+@reused_memory()
+def predict_for_focus(
+    stack: FocalStack,
+    *,
+    model: str | Model = DEFAULT,
+    aif: bool = True,
+    steps: StepSink | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Prediction:
     """`predict`, to focus by: by contrast where a network contradicts what is plainly in focus.
 
     In light that shines through things many depths lie over each other; contrast at least finds one of them.
     A warning tells that it was asked. Arguments and errors as of `predict`.
     """
-    result = predict(stack, model=model, **options)
+    result = predict(stack, model=model, aif=aif, steps=steps, progress=progress, **options)
     if result.depth.info.get("contradicted", 0) <= TOLERATED:
         return result
     warnings.warn("focus is read from --model classical instead", stacklevel=2)
-    return predict(stack, model="classical", **options)
+    contrast, seconds = load_model("classical"), {"align": result.seconds["align"]}
+    ordered, alignment, used = result.stack, result.alignment, result.used
+    return _seen(contrast, ordered, alignment, used, seconds, aif=aif, steps=steps, progress=progress)
 
 
 @reused_memory()
@@ -273,9 +303,7 @@ def fuse(
             stack, method=align, aligner=aligner, reference=reference, progress=progress
         )
     used = _usable(ordered, alignment, poor)
-    part, part_alignment = ordered, alignment
-    if len(used) < len(ordered):
-        part, part_alignment = ordered.subset(used), alignment.subset(used)
+    part, part_alignment = _part(ordered, alignment, used)
     join = fusion.fuse_guided if method == "guided" else fusion.fuse_pyramid
     with _timed(seconds, "fuse"):
         picture = join(part, part_alignment, progress=progress)

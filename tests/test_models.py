@@ -166,7 +166,7 @@ def test_through_the_pipeline(stairs: list[np.ndarray], model: LearnedModel) -> 
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     told = report["inference"]
     assert 0 <= told.pop("contradicted") <= 1
-    assert told == {"device": "cpu", "work_size": [96, 64], "tiles": 1, "parts": 1}
+    assert told == {"device": "cpu", "work_size": [96, 64], "tiles": 1, "parts": 1, "views": 1}
 
 
 def test_grey_and_other_depths(stairs: list[np.ndarray], model: LearnedModel) -> None:

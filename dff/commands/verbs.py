@@ -194,10 +194,12 @@ def _model(options: Predict, terminal: Terminal) -> Model:
     if not is_learned(options.model):
         if options.device == "cuda":
             _cuda_for_nothing(terminal)
+        if options.views > 1:
+            terminal.warn(f"--views {options.views} is ignored: the classical model has one view")
         return load_model(options.model)
     from dff.model.infer import InferenceConfig
 
-    inference = InferenceConfig(precision=options.precision)
+    inference = InferenceConfig(precision=options.precision, views=options.views)
     return load_model(options.model, device=options.device, inference=inference)
 
 

@@ -103,6 +103,7 @@ class DepthModels(Options):
 
     Args:
         models: Networks by name or path of their weights, with commas between; targets are about the first.
+            NAME@4 looks at every picture in four views (`dff predict --views 4`).
         photos: Folder or packed file of photographs; every fifth is held out from training, and used here.
         rgbd: Folder of pictures with depth; without it, that set is left out.
         depth_unit: Of depth files that do not tell it themselves: m, cm, mm, dioptre, disparity.

@@ -34,6 +34,7 @@ from dff.eval.depth_models_score import find_depth, score
 from dff.eval.depth_models_sets import Case, rgbd_cases, simulated_cases
 from dff.eval.inputs import Say
 from dff.eval.report import Report
+from dff.model.infer import InferenceConfig
 from dff.models import Model, load_model
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig
@@ -66,7 +67,7 @@ class Inputs:
 
 
 def load_models(names: Sequence[str]) -> dict[str, Model]:
-    """The classical engine and the networks, by what the tables call them.
+    """The classical engine and the networks, by what the tables call them; NAME@4 looks with four views.
 
     Raises:
         ValueError, FileNotFoundError: no networks, two of one name, or as in `load_model`.
@@ -76,10 +77,13 @@ def load_models(names: Sequence[str]) -> dict[str, Model]:
         raise ValueError("--models: names no network; give names or paths of weights, with commas between")
     found: dict[str, Model] = {CLASSICAL: load_model(CLASSICAL)}
     for name in networks:
-        label = Path(name).stem
+        file, _, views = name.partition("@")
+        label = Path(file).stem + (f", {views} views" if views else "")
         if label in found:
             raise ValueError(f"--models: two are called {label}; rename one of them")
-        found[label] = load_model(name)
+        if views and not views.isdecimal():
+            raise ValueError(f"--models {name}: after @ stands a number of views")
+        found[label] = load_model(file, inference=InferenceConfig(views=int(views or 1)))
     return found
 
 
@@ -172,7 +176,11 @@ def run(
     say(f"{NAME}: tuning the rivals")
     rivals = benchmark.tuned()
     found = benchmark.scores(rivals, models)
-    first = list(models)[1]
+    first, *others = list(models)[1:]
+    bars = targets(protocol, found, first)
+    for other in others:
+        if other.startswith(f"{first}, "):
+            bars += targets(protocol, found, other, f"{other}: ")
     tables = [set_table(title, scores, inputs.photos is not None) for title, scores in found.items()]
     tables[0] = replace(tables[0], note=f"{tables[0].note}\n\n{MEASURES}")
     if CYCLES in found:
@@ -180,4 +188,4 @@ def run(
     tables.append(rivals_table(rivals, protocol))
     missing = {RGBD: inputs.rgbd, CYCLES: inputs.cycles}
     tables += left_out([title for title, folder in missing.items() if folder is None])
-    return Report(NAME, options, asdict(protocol), tables, targets(protocol, found, first))
+    return Report(NAME, options, asdict(protocol), tables, bars)

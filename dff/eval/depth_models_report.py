@@ -133,22 +133,22 @@ def left_out(titles: list[str]) -> list[Table]:
     return [Table("Left out", {"set": "", "why": ""}, rows)] if rows else []
 
 
-def targets(protocol: Protocol, found: Scores, model: str) -> list[Target]:
-    """Bars of the first model, set by set."""
+def targets(protocol: Protocol, found: Scores, model: str, who: str = "") -> list[Target]:
+    """Bars of a model, set by set; their names begin with ``who``."""
     wanted = protocol.targets
     ratios = {RGBD: wanted.rgbd, CYCLES: wanted.cycles}
     bars = []
-    for title, scores in found.items():
-        means = _means(scores)
+    for kind, scores in found.items():
+        means, title = _means(scores), f"{who}{kind}"
         ours, best = means[model], _best_mae(means)
-        if title == FIVE_LAYERS:
+        if kind == FIVE_LAYERS:
             bars += [
                 Target(f"{title}: MAE", ours.mae, "at most", wanted.five_layers_mae),
                 Target(f"{title}: delta1", ours.delta1, "at least", wanted.five_layers_delta1),
             ]
         else:
             ratio = ours.mae / best if best else math.nan
-            limit = ratios.get(title, wanted.procedural)
+            limit = ratios.get(kind, wanted.procedural)
             bars.append(Target(f"{title}: MAE over best rival's", ratio, "at most", limit))
         lead = ours.delta1 - max(means[method].delta1 for method in BEST_OF)
         bars += [

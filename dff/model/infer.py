@@ -19,6 +19,8 @@ from dff.model.tiles import Mosaic, tile_plan
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+VIEWS = (1, 2, 4, 8)
+_MIRRORED = ((), (-1,), (-2, -1), (-2,))  # axes of the first four views; the others are turned on top
 
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
@@ -36,6 +38,8 @@ class InferenceConfig:
             step from slice to slice; the larger holds. Confidence is its probability.
         valid_confidence: confidence below which a pixel is "unknown".
         precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA only.
+        views: 1, 2, 4 or 8: the picture is shown mirrored, upside down and turned as well, and the answers
+            are averaged, for as many times the time.
     """
 
     work_pixels: int = 400_000
@@ -46,6 +50,7 @@ class InferenceConfig:
     tolerance_steps: float = 0.4
     valid_confidence: float = 0.7
     precision: Precision = "auto"
+    views: int = 1
 
     def __post_init__(self) -> None:
         if self.work_pixels < 1 or self.tile_bytes < 1 or self.slices < 3 or self.tolerance <= 0:
@@ -58,6 +63,8 @@ class InferenceConfig:
             raise ValueError(
                 f"InferenceConfig: precision {self.precision!r}; choose from {', '.join(PRECISIONS)}"
             )
+        if self.views not in VIEWS:
+            raise ValueError(f"InferenceConfig: views {self.views}; choose from {', '.join(map(str, VIEWS))}")
 
 
 @dataclass(eq=False)
@@ -119,10 +126,16 @@ def infer(
 
     def ask(part: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
         """Focus coordinate and scale in the sweep of these slices alone."""
-        images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
-        output = network(images, u, tones)
-        return output.u[0].cpu().numpy(), output.log_scale[0].exp().cpu().numpy()
+
+        def look(view: int) -> tuple[np.ndarray, np.ndarray]:
+            images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
+            output = network(_viewed(images, view), u, tones)
+            maps = _unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view).cpu().numpy()
+            return maps[0], maps[1]
+
+        said = [look(view) for view in range(config.views)]
+        return weighted_mean(*(np.stack(values) for values in zip(*said, strict=True)))
 
     with torch.inference_mode(), _autocast(config.precision, device):
         for done, tile in enumerate(plan, start=1):
@@ -161,6 +174,16 @@ def _refined(
     fine, spread, reach = total / np.where(seen, weight, 1)
     trust = np.where(seen, trust_in_windows(scale, spread, np.where(seen, reach, 1)), 0).astype(np.float32)
     return u + trust * (fine - u), scale + trust * (spread - scale)
+
+
+def _viewed(images: Tensor, view: int) -> Tensor:
+    turned = images.transpose(-2, -1) if view >= len(_MIRRORED) else images
+    return turned.flip(_MIRRORED[view % len(_MIRRORED)]).contiguous()
+
+
+def _unviewed(maps: Tensor, view: int) -> Tensor:
+    mirrored = maps.flip(_MIRRORED[view % len(_MIRRORED)])
+    return mirrored.transpose(-2, -1) if view >= len(_MIRRORED) else mirrored
 
 
 def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -116,11 +116,12 @@ def test_contrast_answers_where_the_network_contradicts_it(
     def predicted(*args: object, model: str, **rest: object) -> Prediction:
         models.append(model)
         result: Prediction = predict(*args, model="classical", **rest)  # type: ignore[arg-type]
-        if model != "classical":
-            result.depth.info["contradicted"] = 0.8
+        result.depth.info["contradicted"] = 0.8
+        result.model = model
         return result
 
     monkeypatch.setattr("dff.pipeline.predict", predicted)
-    assert main(asked()) == 0
-    assert models == ["base", "classical"]
+    assert main([*asked(), "--report", "r.json"]) == 0
+    assert models == ["base"]
+    assert json.loads(Path("r.json").read_text())["model"] == "classical"
     assert "classical instead" in capsys.readouterr().err

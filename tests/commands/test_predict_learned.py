@@ -30,7 +30,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_learned_weights(stairs: Path, untrained: Path, precision: str) -> None:
     outputs = "--out d.npz --aif a.png --confidence c.png --save-steps steps --report r.json --quiet"
-    options = f"--focus {FOCUS} --precision {precision} --device cpu {outputs}"
+    options = f"--focus {FOCUS} --precision {precision} --views 2 --device cpu {outputs}"
     assert main(["predict", str(stairs), "--model", str(untrained), *options.split()]) == 0
     depth = read_depth("d.npz")
     assert depth.unit == "dioptre"
@@ -40,6 +40,7 @@ def test_learned_weights(stairs: Path, untrained: Path, precision: str) -> None:
     report = strict(Path("r.json").read_text())
     assert report["model"] == str(untrained)
     assert report["inference"]["work_size"] == [128, 96]
+    assert report["inference"]["views"] == 2
     assert Path("a.png").is_file()
     assert Path("c.png").is_file()
 

@@ -202,6 +202,30 @@ def test_windows_that_no_pixel_needs_are_not_computed() -> None:
     np.testing.assert_array_equal(unsure[0], rough)
 
 
+# --- views -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("views", "axis"), [(2, 1), (4, 0), (8, 0)])
+def test_what_is_mirrored_has_the_mirrored_depth(stirred: DepthNetwork, views: int, axis: int) -> None:
+    slices, _ = ramp_stack(5, 64, 96)
+    config = replace(CONFIG, views=views)
+    found = infer(stirred, slices, np.arange(5.0), config)
+    mirrored = [np.ascontiguousarray(np.flip(picture, axis)) for picture in slices]
+    other = infer(stirred, mirrored, np.arange(5.0), config)
+    np.testing.assert_allclose(np.flip(other.u, axis), found.u, atol=1e-4)
+    np.testing.assert_allclose(np.flip(other.scale, axis), found.scale, atol=1e-4)
+    single = infer(stirred, mirrored, np.arange(5.0), CONFIG)
+    assert np.abs(np.flip(single.u, axis) - found.u).max() > 1e-3
+
+
+def test_eight_views_do_not_mind_turning(stirred: DepthNetwork) -> None:
+    slices, _ = ramp_stack(5, 64, 96)
+    config = replace(CONFIG, views=8)
+    turned = [np.ascontiguousarray(np.rot90(picture)) for picture in slices]
+    found, other = (infer(stirred, stack, np.arange(5.0), config) for stack in (slices, turned))
+    np.testing.assert_allclose(other.u, np.rot90(found.u), atol=1e-4)
+
+
 # --- tones, types, precision -----------------------------------------------------------------------------
 
 
@@ -255,6 +279,7 @@ def test_confidence_is_the_probability_of_a_small_error() -> None:
     ("change", "message"),
     [
         ({"overlap": 100}, "overlap 100; give a multiple of 32"),
+        ({"views": 3}, "views 3; choose from 1, 2, 4, 8"),
         ({"precision": "int8"}, "precision 'int8'; choose from auto, float32, bfloat16"),
         ({"slices": 2}, "slices at least 3"),
         ({"tile_bytes": 0}, "tile_bytes"),
