@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dff.model import prior
 from dff.model.focus_head_cues import CELL, PHASE_MAPS, octave_energy, phase_maps
+from dff.model.focus_head_pool import by_cells
 from dff.model.interface import Tones, padded
 from dff.model.long_stacks import interleaved
 from dff.model.network import DepthNetwork, focus_coordinate
@@ -42,7 +43,7 @@ class Seen:
 
 @dataclass
 class Encoded:
-    """Maps to pool over regions.
+    """Maps to pool over regions, in memory `by_cells`.
 
     Args:
         features: (B,n,C,h,w) of the depth network, and its prior; cells of `CELL` px.
@@ -132,10 +133,10 @@ def encode(network: DepthNetwork, seen: Seen) -> Encoded:
     blank = energy.new_zeros(batch, n, PHASE_MAPS, *energy.shape[-2:])
     halves = seen.halves and [padded(brightened(half.float())) for half in seen.halves]
     return Encoded(
-        features=torch.cat((features, hints), dim=2),
-        energy=energy,
-        phase=phase_maps(*halves) if halves else blank,
-        depth=_depth_shares(depths, seen) if n > 1 else _no_depth(energy, seen.ladder.shape[1]),
+        features=by_cells(torch.cat((features, hints), dim=2)),
+        energy=by_cells(energy),
+        phase=by_cells(phase_maps(*halves) if halves else blank),
+        depth=by_cells(_depth_shares(depths, seen) if n > 1 else _no_depth(energy, seen.ladder.shape[1])),
         places=seen.places.float(),
         ladder=seen.ladder.float(),
         has_phase=torch.full_like(seen.places[:, 0], float(bool(halves)), dtype=torch.float32),

@@ -31,11 +31,16 @@ def cover(low: Tensor, high: Tensor, count: int) -> Tensor:
     return (torch.minimum(high[..., None], edge + 1) - torch.maximum(low[..., None], edge)).clamp_min(0)
 
 
+def by_cells(maps: Tensor) -> Tensor:
+    """The same maps (B,...,h,w) with all that is of one cell together in memory."""
+    return maps.movedim((-2, -1), (1, 2)).contiguous().movedim((1, 2), (-2, -1))
+
+
 def region_mean(maps: Tensor, regions: Tensor, cell: int) -> Tensor:
     """Mean of maps over regions.
 
     Args:
-        maps: (B,M,h,w).
+        maps: (B,M,h,w); quick where all M of a cell lie together, see `by_cells`.
         regions: (B,R,4) in px, inside the maps; see `clipped`.
         cell: px of a cell of the maps.
 
@@ -53,6 +58,5 @@ def region_mean(maps: Tensor, regions: Tensor, cell: int) -> Tensor:
     rows = cover(scaled[..., 1] - top, scaled[..., 3] - top, bottom - top)  # B,R,h
     columns = columns / columns.sum(dim=-1, keepdim=True)
     rows = rows / rows.sum(dim=-1, keepdim=True)
-    across = part.flatten(1, 2) @ columns.mT  # B,M*h,R
-    across = across.unflatten(1, part.shape[1:3])  # B,M,h,R
-    return torch.einsum("bmhr,brh->brm", across, rows)
+    weights = (rows[..., :, None] * columns[..., None, :]).flatten(2)  # B,R,h*w
+    return weights @ part.permute(0, 2, 3, 1).flatten(1, 2)
