@@ -16,6 +16,8 @@ from dff.model.step_spectrum import load_spectrum
 
 WEIGHTS = "step-spectrum"
 """The weights of the step search's parts."""
+PAPER_WEIGHTS = "step-estimator,step-discriminator"
+"""Those of Wang et al.'s two networks."""
 
 
 def patch_of(picture: np.ndarray) -> torch.Tensor:
@@ -68,6 +70,15 @@ def paper_parts(
     share = _share(steps.config.px_per_position, blur_px_per_index)
     read = _Once(lambda patch: (steps(patch), focused(patch)))
     return lambda frame: read(frame)[0] * share, lambda frame: read(frame)[1] > 0
+
+
+def step_parts(weights: str, blur_px_per_index: float) -> tuple[Estimator, Discriminator]:
+    """The parts by what their weights are called: one name or path of the spectrum network's, or two, with a
+    comma between, of estimator and discriminator; errors as `spectrum_parts`."""
+    one, _, other = weights.partition(",")
+    if other:
+        return paper_parts(one, other, blur_px_per_index)
+    return spectrum_parts(one, blur_px_per_index)
 
 
 class _Once:

@@ -61,6 +61,7 @@ def make_policy(
     positions: int = 0,
     spot: Spot | None = None,
     weights: str | None = None,
+    step_networks: str | None = None,
 ) -> Policy:
     """The policy of that name.
 
@@ -70,6 +71,7 @@ def make_policy(
         blur_px_per_index: for the step search, growth of the blur radius from one index to the next.
         positions, spot, weights: for one shot, as in `dff.closedloop.one_shot`, with its weights unless
             others are named.
+        step_networks: weights of the step search, as in `dff.closedloop.learned.step_parts`.
 
     Raises:
         ValueError: unknown name, the phase loop without phase, the step search without blur, one shot
@@ -90,9 +92,9 @@ def make_policy(
             raise ValueError(
                 f"policy {name} needs the lens of the stack: it tells distance by the size of the blur"
             )
-        from dff.closedloop.learned import WEIGHTS, spectrum_parts, step_policy
+        from dff.closedloop.learned import WEIGHTS, step_parts, step_policy
 
-        return step_policy(spectrum_parts(WEIGHTS, blur_px_per_index))
+        return step_policy(step_parts(step_networks or WEIGHTS, blur_px_per_index))
     if name != PHASE:
         return Scripted(name, SCRIPTS[name])
     if phase is None:

@@ -108,7 +108,8 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
         blur = recorded.blur_px_per_index
         if options.policy == "all":
             names = runnable(without={PHASE, ONE_SHOT} | ({STEPS} if blur is None else set()))
-        policies = [make_policy(name, blur_px_per_index=blur) for name in names]
+        made = partial(make_policy, blur_px_per_index=blur, step_networks=options.step_networks)
+        policies = [made(name) for name in names]
         return recorded, policies, telling.about_stack(stack)
     for name in ("truth", "focus"):
         if getattr(options, name) is not None:
@@ -142,6 +143,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
         positions=len(track),
         spot=simulated.spot(),
         weights=options.autofocus,
+        step_networks=options.step_networks,
     )
     return simulated, [made(name) for name in names], about
 

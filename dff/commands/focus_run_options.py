@@ -21,6 +21,9 @@ class Loop:
     scenes), step-search (learned; needs the lens), one-shot (learned; of scenes); all: to compare them"""
     autofocus: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
     """of one-shot: weights of an autofocus network (default: afpe-d1)"""
+    step_networks: Annotated[str | None, arg(metavar="NAME[,NAME]", help_behavior_hint="")] = None
+    """of step-search: weights (default: step-spectrum); two: estimator and discriminator, such as
+    step-estimator,step-discriminator"""
     start: Annotated[str, arg(metavar="K,...|all")] = "all"
     """lens positions to start from, 0 the farthest"""
     repeat: Annotated[int, arg(metavar="N")] = 1

@@ -20,6 +20,8 @@ from dff.eval.options_focus import FocusHead, FocusSheet
 from dff.eval.wild_options import Wild
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from dff.eval.report import Report
 
 
@@ -166,11 +168,26 @@ class Ablation(Options):
 
     def run(self) -> Report:
         from dff.eval import ablation
+
+        return self.run_on(ablation)
+
+    def run_on(self, benchmark: ModuleType) -> Report:
+        """Run a benchmark that keeps its runs."""
         from dff.simulator.photos import load_photos
 
         photos = load_photos(self.photos) if self.photos else None
         typed = ["--photos DIR"] if self.photos else []
-        return self.run_module(ablation, self.work or self.out / ablation.NAME, photos, typed=typed)
+        return self.run_module(benchmark, self.work or self.out / benchmark.NAME, photos, typed=typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationAlignment(Ablation):
+    """Small alignment networks trained at equal budgets, one choice changed at a time."""
+
+    def run(self) -> Report:
+        from dff.eval import ablation_alignment
+
+        return self.run_on(ablation_alignment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +295,7 @@ Benchmark = (
     | Annotated[Cost, tyro.conf.subcommand("cost")]
     | Annotated[NetworkCost, tyro.conf.subcommand("network-cost")]
     | Annotated[Ablation, tyro.conf.subcommand("ablation")]
+    | Annotated[AblationAlignment, tyro.conf.subcommand("ablation-alignment")]
     | Annotated[Gallery, tyro.conf.subcommand("gallery")]
     | Annotated[FocusHead, tyro.conf.subcommand("focus-head")]
     | Annotated[FocusSheet, tyro.conf.subcommand("focus-sheet")]

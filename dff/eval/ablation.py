@@ -91,14 +91,15 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        folders = [_folder_name(variant.name) for variant in self.variants]
+        folders = [folder_name(variant.name) for variant in self.variants]
         if len(set(folders)) < len(folders) or not all(folders):
             raise ValueError("variants: every one needs a name of its own, with letters or digits in it")
         if self.steps < 1:
             raise ValueError(f"steps {self.steps}; give at least 1")
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """A variant's name as that of a folder."""
     return "-".join("".join(c if c.isalnum() else " " for c in name).split())
 
 
@@ -183,7 +184,8 @@ def trained_scores(
     return found
 
 
-def _told_at(say: Say, place: str) -> Say:
+def told_at(say: Say, place: str) -> Say:
+    """What is said, with the place before it."""
     return lambda line: say(f"{place}: {line}")
 
 
@@ -194,6 +196,12 @@ def kept_scores(path: Path, key: str) -> dict[str, float] | None:
     text = json.loads(path.read_text(encoding="utf-8"))
     found: dict[str, float] | None = text["scores"] if text.get("key") == key else None
     return found
+
+
+def write_scores(path: Path, key: str, scores: dict[str, float]) -> None:
+    """Keep scores as those of ``key``."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({"key": key, "scores": scores}), encoding="utf-8")
 
 
 def identity(config: TrainConfig, protocol: Protocol, photos: PhotoPack | None) -> str:
@@ -220,15 +228,14 @@ def run(
     with one_torch_thread():
         for number, (variant, config) in enumerate(zip(chosen, configs, strict=True), start=1):
             place = f"{NAME}: {number}/{len(chosen)} {variant.name}"
-            folder, key = work / _folder_name(variant.name), identity(config, protocol, photos)
+            folder, key = work / folder_name(variant.name), identity(config, protocol, photos)
             told = kept_scores(folder / SCORES, key)
             if told is None:
                 if not stacks:
                     say(f"{NAME}: held-out stacks")
                     stacks = held_out_stacks(protocol, photos)
-                told = trained_scores(config, protocol, folder, stacks, photos, _told_at(say, place))
-                with atomic_path(folder / SCORES) as temporary:
-                    temporary.write_text(json.dumps({"key": key, "scores": told}), encoding="utf-8")
+                told = trained_scores(config, protocol, folder, stacks, photos, told_at(say, place))
+                write_scores(folder / SCORES, key, told)
             else:
                 say(f"{place}: kept")
             found.append(told)

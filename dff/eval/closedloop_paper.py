@@ -10,7 +10,7 @@ import numpy as np
 from dff.calibration.table import DefocusTable
 from dff.closedloop.defocused import DefocusedScene, Light, Part
 from dff.closedloop.drive import Camera
-from dff.closedloop.loop import Trajectory, runs
+from dff.closedloop.loop import runs
 from dff.closedloop.policies import make_policy
 from dff.closedloop.report import row
 from dff.eval.closedloop_scenes import dead_leaves
@@ -99,34 +99,34 @@ def run(
     protocol: Protocol,
     photos: PhotoPack | None,
     weights: str,
+    rival: str | None = None,
     *,
     limit: int | None = None,
     options: str = "",
     say: Say = print,
 ) -> Report:
-    """Run the targets, the first ``limit`` of each table."""
-    from dff.closedloop.learned import spectrum_parts, step_policy
+    """Run the targets, ``limit`` of each table at most, with the step search of ``weights`` and ``rival``."""
+    from dff.closedloop.learned import step_parts, step_policy
 
     table = load_recipe("simulator/defocus", protocol.table, DefocusTable)
+    parts: dict[str, Any] = {}
+    searched: dict[str, _Searched] = {name: _Searched([], []) for name in (weights, rival) if name}
 
-    parts: list[Any] = []
-
-    def told(scene: DefocusedScene) -> list[Trajectory]:
+    def told(name: str, scene: DefocusedScene) -> list[dict[str, Any]]:
         assert scene.blur_px_per_index is not None
-        if not parts:
-            parts.append(spectrum_parts(weights, scene.blur_px_per_index))
-        policy = step_policy(parts[0])
+        if name not in parts:
+            parts[name] = step_parts(name, scene.blur_px_per_index)
         camera = Camera(scene, contrast=_TENENGRAD)
-        return runs(policy, camera, [start - table.positions[0] for start in protocol.starts])
+        places = [start - table.positions[0] for start in protocol.starts]
+        return [row(one, scene) for one in runs(step_policy(parts[name]), camera, places)]
 
     efficiency: list[list[Cell]] = []
-    learned: list[dict[str, Any]] = []
     counts: dict[str, list[int]] = {name: [] for name in _RIVALS}
     for target in range(protocol.targets)[:limit]:
         say(f"{NAME}: target {target + 1}")
         scene = scene_of(protocol, table, photos, protocol.target_seed + target, protocol.lights[0])
-        found = [row(one, scene) for one in told(scene)]
-        learned += found
+        for name, rows in searched.items():
+            rows.usual.append(told(name, scene))
         cells: list[Cell] = [f"{target + 1} ({scene.truth:.0f})"]
         for name in _RIVALS:
             # after a reset to the end of the range, as the paper has it
@@ -134,17 +134,17 @@ def run(
             made = runs(make_policy(name), camera, [0.0] if target < protocol.rival_targets else [])
             counts[name] += [one.captures for one in made]
             cells.append(made[0].captures if made else None)
-        efficiency.append([*cells, *map(_cell, found)])
+        efficiency.append([*cells, *map(_cell, searched[weights].usual[-1])])
 
     lights: list[list[Cell]] = []
-    under: list[dict[str, Any]] = []
     for target in range(protocol.light_targets)[:limit]:
         for light in protocol.lights:
             say(f"{NAME}: {light.name} {target + 1}")
             scene = scene_of(protocol, table, photos, protocol.target_seed + 100 + target, light)
             label = f"{target + 1} ({scene.truth:.0f})"
-            found = [row(one, scene) for one in told(scene)]
-            under += found
+            for name, rows in searched.items():
+                rows.lights.append(told(name, scene))
+            found = searched[weights].lights[-1]
             lights.append([label, light.name, *(scene.truth + one["error"] for one in found)])
 
     starts = [str(start) for start in protocol.starts]
@@ -162,6 +162,9 @@ def run(
             lights,
         ),
     ]
+    if rival:
+        tables.append(_beside(searched))
+    learned, under = searched[weights].flat
     low, high = protocol.rule_based
     targets = [
         Target("captures, learned, mean", _mean(learned), "at most", protocol.most_captures),
@@ -172,6 +175,36 @@ def run(
         Target("captures, rule based, most", float(max(counts["rule-based"])), "at most", high),
     ]
     return Report(NAME, options, asdict(protocol), tables, targets)
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """Rows of the step search, target by target: in the usual light, and in all of them."""
+
+    usual: list[list[dict[str, Any]]]
+    lights: list[list[dict[str, Any]]]
+
+    @property
+    def flat(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        usual, lights = ([one for rows in part for one in rows] for part in (self.usual, self.lights))
+        return usual, lights
+
+
+def _beside(searched: dict[str, _Searched]) -> Table:
+    columns = {
+        "step networks": "",
+        "captures": ".2f",
+        "in focus": ".3f",
+        "in focus, three lights": ".3f",
+        "error [positions]": ".1f",
+    }
+    rows: list[list[Cell]] = []
+    for name, found in searched.items():
+        usual, lights = found.flat
+        off = float(np.mean([abs(one["error"]) for one in usual]))
+        rows.append([name, _mean(usual), _near(usual), _near(lights), off])
+    note = "Means over all targets and starts; two names: estimator and discriminator of Wang et al."
+    return Table("Step networks", columns, rows, note)
 
 
 def _cell(one: dict[str, Any]) -> str:

@@ -29,11 +29,14 @@ class ClosedLoopPaper(Options):
     Args:
         photos: Folder or packed file of photographs for targets; every fifth is held out from training, and
             used here. Without it, targets are dead leaves.
-        weights: Name or file of the spectrum network.
+        weights: Of the step search: a name or file of the spectrum network, or two of estimator and
+            discriminator with a comma between.
+        rival: Weights of another one, which does the same beside it.
     """
 
     photos: Path | None = None
     weights: str = "step-spectrum"
+    rival: str | None = None
 
     def run(self) -> Report:
         from dff.eval import closedloop_paper as benchmark
@@ -42,7 +45,8 @@ class ClosedLoopPaper(Options):
 
         photos = split(load_photos(self.photos, size=1024))[1] if self.photos else None
         typed = ["--photos DIR"] if self.photos else []
-        return self.run_module(benchmark, photos, self.weights, typed=typed)
+        typed += [f"--rival {self.rival}"] if self.rival else []
+        return self.run_module(benchmark, photos, self.weights, self.rival, typed=typed)
 
 
 @dataclass(frozen=True, kw_only=True)

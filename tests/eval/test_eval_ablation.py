@@ -1,10 +1,12 @@
 """The ablation: changes of a recipe, equal budgets, and nothing trained twice."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from dff.eval import ablation
+from dff.eval import ablation, ablation_alignment
 from dff.eval.__main__ import main
 from dff.recipes import load_recipe
 from dff.train.config import TrainConfig
@@ -71,6 +73,44 @@ def test_nothing_is_trained_twice(tmp_path, capsys, monkeypatch):
     assert main(arguments) == 0
     assert (tmp_path / "ablation.md").read_text() == first
     assert capsys.readouterr().err.count(": kept") == 2
+
+
+ALIGNMENT = """
+recipe = "alignment_debug"
+steps = 2
+held_out_seed = 7
+held_out_batches = 1
+slices = [3]
+[[variants]]
+name = "as it is"
+group = "reference"
+[[variants]]
+name = "averaged"
+group = "motion from flow"
+change = { network = { head = "pool" } }
+"""
+
+
+def test_alignment_is_ablated_alike(tmp_path, capsys, monkeypatch):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(ALIGNMENT)
+    arguments = ["ablation-alignment", "--protocol", str(recipe), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    rows = json.loads((tmp_path / "ablation-alignment.json").read_text())["tables"][0]["rows"]
+    assert [row["variant"] for row in rows] == ["as it is", "averaged", "not aligned"]
+    assert all(row["rms, N=3 [px]"] > 0 and row["median, N=3 [px]"] > 0 for row in rows)
+    monkeypatch.setattr(ablation_alignment, "_trained_scores", None)  # may not be called again
+    assert main(arguments) == 0
+    assert capsys.readouterr().err.count(": kept") == 2
+
+
+def test_every_alignment_variant_of_the_project_fits_its_recipe():
+    protocol = load_recipe("eval", ablation_alignment.NAME, ablation_alignment.Protocol)
+    configs = {repr(ablation_alignment.variant_config(protocol, one.change)) for one in protocol.variants}
+    assert len(configs) == len(protocol.variants) >= 8
+    odd = replace(protocol, variants=(ablation.Variant("odd", "", {"network": {"head": "none"}}),))
+    with pytest.raises(ValueError, match=r"variant 'odd': .*choose from"):
+        ablation_alignment.run(odd, Path("unused"), None)
 
 
 def test_scores_of_another_recipe_are_not_taken(tmp_path):
