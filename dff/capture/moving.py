@@ -1,7 +1,7 @@
 """All-in-focus capture of a moving scene: one shot and one fused picture per time step (Wang et al. 2021).
 
-The picture fused before is the reference: it is carried to the new shot by optical flow, and gives what the
-shot lacks wherever it agrees with it.
+Earlier shots and the picture fused before are carried to the new shot by optical flow, and give what the shot
+lacks wherever they agree with it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dff.capture.deviation import Deviation, gains, in_focus
 from dff.capture.estimators import Estimator
 from dff.capture.scene import Scene, Shot
 from dff.capture.still import spread_positions
-from dff.capture.transfer import carried, flow_between, moved, transfer
+from dff.capture.transfer import Carried, flow_between, moved, transfer
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def capture_moving(
         raise ValueError(f"{steps} time steps; give 1 or more")
     config = config or MovingConfig()
     first = spread_positions(scene, max(config.opening, estimator.needs))
-    recent: list[Shot] = []
+    recent: list[Carried] = []
+    flow: np.ndarray | None = None
     masks: list[np.ndarray] = []
     fused: np.ndarray | None = None
     place = first[0]
@@ -87,20 +88,22 @@ def capture_moving(
         if fused is None:
             fused = shot.picture
         else:
-            flow = flow_between(shot.picture, fused)
-            recent = [carried(one, flow) for one in recent]
+            flow = flow_between(shot.picture, fused, flow)
+            recent = [one.on(flow) for one in recent]
             masks = [moved(mask.astype(np.float32), flow) > 0.5 for mask in masks]
-            fused = transfer(shot.picture, moved(fused, flow))
+            before, fused = moved(fused, flow), shot.picture
+            for one in (*reversed([one.seen().picture for one in recent]), before):
+                fused = transfer(fused, one)
         # of one place the newest: a lens that stays must not forget what it saw elsewhere
         half = scene.half_depth(shot.position)
-        elsewhere = [one for one in recent if abs(one.position - shot.position) > half / 10]
-        recent = [*elsewhere, shot][-config.recall :]
+        elsewhere = [one for one in recent if abs(one.shot.position - shot.position) > half / 10]
+        recent = [*elsewhere, Carried.new(shot)][-config.recall :]
         matrix = None
         if len(recent) < estimator.needs or step + 1 < len(first):
             masks.append(np.zeros(shot.picture.shape[:2], bool))
             place = first[min(step + 1, len(first) - 1)]
         else:
-            found = estimator(recent)
+            found = estimator([one.seen() for one in recent])
             masks.append(in_focus(found.values, half))
             for memory in range(config.memory, -1, -1):
                 activation = Activation(memory)

@@ -11,9 +11,10 @@ from dff import metrics
 from dff.capture.deviation import Deviation
 from dff.capture.moving import MovingConfig, capture_moving
 from dff.capture.report import shots_rows
+from dff.capture.scene import Shot
 from dff.capture.sheet import map_tile, sheet
 from dff.capture.simulated import Movement, SimulatedScene
-from dff.capture.transfer import flow_between, moved, transfer
+from dff.capture.transfer import Carried, flow_between, moved, transfer
 from dff.formats.frames import VideoReader
 from dff.formats.video import write_video
 from dff.recipes import load_recipe
@@ -131,6 +132,27 @@ def test_flow_brings_a_shifted_picture_back():
     assert np.median(flow[..., 0]) == pytest.approx(3, abs=0.3)
     inner = np.s_[10:-10, 10:-10]
     assert metrics.psnr(moved(reference, flow)[inner], shot[inner]) > 28
+
+
+def test_where_a_shot_is_blurred_things_go_on_as_they_did():
+    before = textured(size=(128, 160))
+    flat = np.full((128, 160, 3), 0.5, np.float32)
+    course = np.zeros((128, 160, 2), np.float32)
+    course[..., 0], course[..., 1] = -2.0, 0.5
+    blind = flow_between(flat, before, course)
+    np.testing.assert_allclose(np.median(blind, axis=(0, 1)), (-2.0, 0.5), atol=0.1)
+    seen = flow_between(np.roll(before, -3, axis=1), before, course)
+    assert np.median(seen[..., 0]) == pytest.approx(3, abs=0.8)  # what is plainly seen wins
+
+
+def test_a_carried_shot_is_read_from_itself():
+    picture = textured(size=(96, 128))
+    held = Carried.new(Shot(1.0, picture, 0))
+    step = np.zeros((96, 128, 2), np.float32)
+    step[..., 0] = -1.5  # below 0, and between pixels: two such steps are three whole pixels
+    twice = held.on(step).on(step)
+    np.testing.assert_allclose(twice.flow[..., 0], -3.0, atol=1e-5)
+    np.testing.assert_allclose(twice.seen().picture[:, 3:], picture[:, :-3], atol=1e-6)
 
 
 class Truth:
