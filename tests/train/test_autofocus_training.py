@@ -141,16 +141,26 @@ def test_exported_weights_answer_as_the_averaged_network(
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in recipe_names("train") if name.startswith(("af_afpe", "af_l2a", "af_small"))]
+    "name", [name for name in recipe_names("train") if name.startswith(("af_afpe", "af_l2a"))]
 )
 def test_recipes_of_the_papers(name: str) -> None:
     config = load_recipe("train", name, AutofocusTrainConfig)
-    layout, problem = name.split("_")[1:3] if name != "af_small" else ("afpe", "d1")
+    layout, problem = name.split("_")[1:3]
     assert config.network.layout == layout
     assert config.network.problem.lower().replace("*", "star") == problem
-    if name != "af_small":
-        assert config.source.batch == 128
-        assert config.progress(config.steps) == pytest.approx(0.5)
+    assert config.source.batch == 128
+    assert config.progress(config.steps) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "weight"),
+    [("af_small", "D1", 4.0), ("af_small_long", "D1", 4.0), ("af_small_i1", "I1", 1.0)],
+)
+def test_small_recipes_switch_the_agreement_on_half_way(name: str, problem: str, weight: float) -> None:
+    config = load_recipe("train", name, AutofocusTrainConfig)
+    assert (config.network.layout, config.network.problem, config.network.width) == ("afpe", problem, 0.5)
+    assert (config.loss.divergence_weight, config.loss.msd_weight) == (weight, weight)
+    assert config.progress(config.steps) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
