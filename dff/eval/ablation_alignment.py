@@ -152,7 +152,7 @@ def _table(protocol: Protocol, variants: Sequence[Variant], found: Sequence[dict
         for v, told in zip(variants, found, strict=True)
     ]
     if found:
-        still: list[Cell] = [found[0].get(key.replace("rms", "unaligned_rms")) for key in wanted.values()]
+        still: list[Cell] = [found[0].get(f"unaligned_{key}") for key in wanted.values()]
         rows.append(["", "not aligned", *still, None, None])
     columns = {"group": "", "variant": "", **dict.fromkeys(wanted, ".2f"), "parameters [M]": ".3f"}
     note = (
