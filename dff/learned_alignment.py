@@ -16,8 +16,8 @@ from dff.stack import FocalStack, Progress
 from dff.weights import known_weights
 
 KIND = "alignment"  # what files of weights call it
-AGREED_PX = 0.4  # at corners of what the network sees; further apart, both ways are about as often wrong ...
-APART_PX = 3.0  # ... and from here on the network is
+AGREED_PX = 0.4  # at corners of what the network sees; further apart, either may be the one that is wrong ...
+APART_PX = 3.0  # ... and from here on it is the network
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class LearnedAligner:
             stack: slices of any size.
             polish: let the direct method set out from what the network finds: it knows fractions of a pixel
                 better where slices are alike, and tells which do not fit. Where it ends further from the
-                network than that, their mean is taken (`between`).
+                network than that, a way between both is taken (`between`).
             reference: "auto", "first", "middle", "last" or the number of a slice.
             progress: called with (stage, done, total).
 

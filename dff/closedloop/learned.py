@@ -16,8 +16,6 @@ from dff.model.step_spectrum import load_spectrum
 
 WEIGHTS = "step-spectrum"
 """The weights of the step search's parts."""
-PAPER_WEIGHTS = "step-estimator,step-discriminator"
-"""Those of Wang et al.'s two networks."""
 
 
 def patch_of(picture: np.ndarray) -> torch.Tensor:

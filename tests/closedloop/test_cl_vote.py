@@ -100,3 +100,8 @@ def test_a_patch_is_the_middle_or_mirrored() -> None:
 def test_the_step_policies_need_to_know_the_blur() -> None:
     with pytest.raises(ValueError, match="step-search needs the lens"):
         make_policy("step-search")
+    for weights, named in (("gone.safetensors", "gone"), ("gone.safetensors,step-spectrum", "gone")):
+        with pytest.raises(ValueError, match=named):
+            make_policy("step-search", blur_px_per_index=0.2, step_networks=weights)
+    with pytest.raises(ValueError, match="not for step_estimator"):
+        make_policy("step-search", blur_px_per_index=0.2, step_networks="step-spectrum,step-spectrum")
