@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -26,8 +26,9 @@ from dff.recipes import load_recipe
 from dff.simulator.photos import PhotoPack
 from dff.simulator.workers import one_torch_thread
 from dff.train import checkpoint
+from dff.train.alignment_config import AlignmentTrainConfig
 from dff.train.augment import Batch
-from dff.train.config import TrainConfig
+from dff.train.config import RunConfig, TrainConfig
 from dff.train.distributed import World
 from dff.train.loop import RunOptions, train
 from dff.train.source import split, validation_batches
@@ -167,25 +168,62 @@ def trained_scores(
     say: Say,
 ) -> dict[str, float]:
     """Train a variant in ``folder``, which is emptied, and score its averaged weights."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    begun = time.process_time()
-    run = RunOptions(out=folder, seed=protocol.seed, decay=True)
-    state = train(config, run, World(0, 1, torch.device("cpu")), photos, say)
-    seconds = time.process_time() - begun
+    seconds, steps = trained_into(folder, config, protocol.seed, photos, say)
     network = build_depth_network(config.network_config)
-    tensors, _ = checkpoint.read(folder / checkpoint.NAME)
-    network.load_state_dict(checkpoint.part(tensors, "averaged/"))
-    found = {"parameters": float(network.parameter_count), "cpu_s": seconds, "steps": float(state.step)}
+    network.load_state_dict(averaged_weights(folder))
+    found = {"parameters": float(network.parameter_count), "cpu_s": seconds, "steps": float(steps)}
     for px, batches in stacks.items():
         told = scores(network, batches, protocol.held_out.slices, nullcontext)
         found |= {f"{name}_{px:g}": value for name, value in told.items()}
     return found
 
 
-def told_at(say: Say, place: str) -> Say:
-    """What is said, with the place before it."""
+def trained_into(
+    folder: Path, config: TrainConfig | AlignmentTrainConfig, seed: int, photos: PhotoPack | None, say: Say
+) -> tuple[float, int]:
+    """Train in ``folder``, which is emptied, the rate falling from the start; CPU seconds, and steps."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    begun = time.process_time()
+    run = RunOptions(out=folder, seed=seed, decay=True)
+    state = train(config, run, World(0, 1, torch.device("cpu")), photos, say)
+    return time.process_time() - begun, state.step
+
+
+def averaged_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The averaged weights of the run in a folder."""
+    tensors, _ = checkpoint.read(folder / checkpoint.NAME)
+    return checkpoint.part(tensors, "averaged/")
+
+
+def all_scores(
+    name: str,
+    variants: Sequence[Variant],
+    configs: Sequence[_Table],
+    keys: Sequence[str],
+    work: Path,
+    score: Callable[[_Table, Path, Say], dict[str, float]],
+    say: Say,
+) -> list[dict[str, float]]:
+    """Scores of every variant: those kept in ``work`` for its key, else what ``score`` finds, kept there."""
+    found = []
+    with one_torch_thread():
+        for number, (variant, config, key) in enumerate(zip(variants, configs, keys, strict=True), start=1):
+            told_here = _told_at(say, f"{name}: {number}/{len(variants)} {variant.name}")
+            folder = work / folder_name(variant.name)
+            told = kept_scores(folder / SCORES, key)
+            if told is None:
+                told = score(config, folder, told_here)
+                with atomic_path(folder / SCORES) as temporary:
+                    temporary.write_text(json.dumps({"key": key, "scores": told}), encoding="utf-8")
+            else:
+                told_here("kept")
+            found.append(told)
+    return found
+
+
+def _told_at(say: Say, place: str) -> Say:
     return lambda line: say(f"{place}: {line}")
 
 
@@ -198,16 +236,15 @@ def kept_scores(path: Path, key: str) -> dict[str, float] | None:
     return found
 
 
-def write_scores(path: Path, key: str, scores: dict[str, float]) -> None:
-    """Keep scores as those of ``key``."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"key": key, "scores": scores}), encoding="utf-8")
-
-
 def identity(config: TrainConfig, protocol: Protocol, photos: PhotoPack | None) -> str:
     """Stands for all that scores depend on, but for the code."""
+    return score_key(config, protocol.seed, asdict(protocol.held_out), photos)
+
+
+def score_key(config: RunConfig, seed: int, held_out: object, photos: PhotoPack | None) -> str:
+    """The same of any recipe, with what tells the stacks it is scored on."""
     painted = None if photos is None else sorted(set(photos.credits))
-    whole = [checkpoint.plain(config), protocol.seed, asdict(protocol.held_out), painted]
+    whole = [checkpoint.plain(config), seed, held_out, painted]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
@@ -224,21 +261,15 @@ def run(
     chosen = protocol.variants[:limit]
     configs = [variant_config(protocol, variant) for variant in chosen]
     stacks: dict[float, list[Batch]] = {}
-    found: list[dict[str, float]] = []
-    with one_torch_thread():
-        for number, (variant, config) in enumerate(zip(chosen, configs, strict=True), start=1):
-            place = f"{NAME}: {number}/{len(chosen)} {variant.name}"
-            folder, key = work / folder_name(variant.name), identity(config, protocol, photos)
-            told = kept_scores(folder / SCORES, key)
-            if told is None:
-                if not stacks:
-                    say(f"{NAME}: held-out stacks")
-                    stacks = held_out_stacks(protocol, photos)
-                told = trained_scores(config, protocol, folder, stacks, photos, told_at(say, place))
-                write_scores(folder / SCORES, key, told)
-            else:
-                say(f"{place}: kept")
-            found.append(told)
+
+    def score(config: TrainConfig, folder: Path, say: Say) -> dict[str, float]:
+        if not stacks:
+            say("held-out stacks")
+            stacks.update(held_out_stacks(protocol, photos))
+        return trained_scores(config, protocol, folder, stacks, photos, say)
+
+    keys = [identity(config, protocol, photos) for config in configs]
+    found = all_scores(NAME, chosen, configs, keys, work, score, say)
     tables = [_table(protocol, px, chosen, found) for px in protocol.held_out.misalignment_px]
     return Report(NAME, options, asdict(protocol), tables, [])
 

@@ -6,10 +6,6 @@ every variant, scored on the same held-out stacks, and what has been scored is k
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -17,18 +13,22 @@ from pathlib import Path
 
 import torch
 
-from dff.eval.ablation import SCORES, Variant, changed, folder_name, kept_scores, told_at, write_scores
+from dff.eval.ablation import (
+    Variant,
+    all_scores,
+    averaged_weights,
+    changed,
+    folder_name,
+    score_key,
+    trained_into,
+)
 from dff.eval.inputs import Say
 from dff.eval.report import Cell, Report, Table
 from dff.recipes import load_recipe
 from dff.simulator.photos import PhotoPack
-from dff.simulator.workers import one_torch_thread
-from dff.train import checkpoint
 from dff.train.alignment_config import AlignmentTrainConfig
 from dff.train.alignment_task import AlignmentTask
 from dff.train.augment import Batch
-from dff.train.distributed import World
-from dff.train.loop import RunOptions, train
 from dff.train.source import split
 
 NAME = "ablation-alignment"
@@ -96,29 +96,17 @@ def run(
         except ValueError as error:
             raise ValueError(f"variant {variant.name!r}: {error}") from None
     stacks: list[Batch] = []
-    found: list[dict[str, float]] = []
-    with one_torch_thread():
-        for number, (variant, config) in enumerate(zip(chosen, configs, strict=True), start=1):
-            place = f"{NAME}: {number}/{len(chosen)} {variant.name}"
-            folder, key = work / folder_name(variant.name), _identity(config, protocol, photos)
-            told = kept_scores(folder / SCORES, key)
-            if told is None:
-                if not stacks:
-                    say(f"{NAME}: held-out stacks")
-                    task = AlignmentTask(variant_config(protocol, {}))
-                    stacks = task.held_out(protocol.held_out_seed, split(photos)[1], torch.device("cpu"))
-                told = _trained_scores(config, protocol, folder, stacks, photos, told_at(say, place))
-                write_scores(folder / SCORES, key, told)
-            else:
-                say(f"{place}: kept")
-            found.append(told)
+
+    def score(config: AlignmentTrainConfig, folder: Path, say: Say) -> dict[str, float]:
+        if not stacks:
+            say("held-out stacks")
+            task = AlignmentTask(variant_config(protocol, {}))
+            stacks.extend(task.held_out(protocol.held_out_seed, split(photos)[1], torch.device("cpu")))
+        return _trained_scores(config, protocol, folder, stacks, photos, say)
+
+    keys = [score_key(config, protocol.seed, protocol.held_out_seed, photos) for config in configs]
+    found = all_scores(NAME, chosen, configs, keys, work, score, say)
     return Report(NAME, options, asdict(protocol), [_table(protocol, chosen, found)], [])
-
-
-def _identity(config: AlignmentTrainConfig, protocol: Protocol, photos: PhotoPack | None) -> str:
-    painted = None if photos is None else sorted(set(photos.credits))
-    whole = [checkpoint.plain(config), protocol.seed, protocol.held_out_seed, painted]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def _trained_scores(
@@ -130,16 +118,10 @@ def _trained_scores(
     say: Say,
 ) -> dict[str, float]:
     """Train a variant in ``folder``, which is emptied, and score its averaged weights."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    begun = time.process_time()
-    options = RunOptions(out=folder, seed=protocol.seed, decay=True)
-    train(config, options, World(0, 1, torch.device("cpu")), photos, say)
-    seconds = time.process_time() - begun
+    seconds, _ = trained_into(folder, config, protocol.seed, photos, say)
     task = AlignmentTask(config)
     network = task.network()
-    tensors, _ = checkpoint.read(folder / checkpoint.NAME)
-    network.load_state_dict(checkpoint.part(tensors, "averaged/"))
+    network.load_state_dict(averaged_weights(folder))
     scores = task.validate(network, stacks, nullcontext, folder / "unused.png")
     parameters = sum(tensor.numel() for tensor in network.parameters())
     return {"parameters": float(parameters), "cpu_s": seconds, **scores}

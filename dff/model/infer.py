@@ -127,9 +127,9 @@ def infer(
     def ask(part: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
         """Focus coordinate and scale in the sweep of these slices alone."""
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
+        images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
 
         def look(view: int) -> tuple[np.ndarray, np.ndarray]:
-            images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
             output = network(_viewed(images, view), u, tones)
             maps = _unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view).cpu().numpy()
             return maps[0], maps[1]
@@ -177,6 +177,8 @@ def _refined(
 
 
 def _viewed(images: Tensor, view: int) -> Tensor:
+    if view == 0:
+        return images  # not even a copy: most stacks are seen once
     turned = images.transpose(-2, -1) if view >= len(_MIRRORED) else images
     return turned.flip(_MIRRORED[view % len(_MIRRORED)]).contiguous()
 
