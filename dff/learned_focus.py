@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dff.autofocus.answer import middle, shares
 from dff.autofocus.from_depth import RegionFocus, Rule, two_modes
 from dff.autofocus.regions import Roi
 from dff.camera import LensCalibration
@@ -170,18 +171,22 @@ def decide(logits: np.ndarray, depth: np.ndarray, rule: Rule = "auto") -> tuple[
     Args:
         logits: (K,) of the head.
         depth: (K,) share of each slice in the region's depth, zeros where it is unknown.
-        rule: "auto" keeps to the slices of the heavier of two depths.
+        rule: "auto" takes the median of the slices of the heavier of two depths, "median" that of all, "mode"
+            the likeliest slice.
     """
-    share = np.exp(logits - logits.max())
-    share = share / share.sum()
+    share = shares(logits)
     split = two_modes(depth) if depth.any() else None
     if split is None:
-        return share, int(share.argmax()), None
+        return share, _chosen(share, rule), None
     near = np.arange(share.size) >= split
     heavier = near if depth[near].sum() > depth[~near].sum() else ~near
     lesser = np.where(heavier, 0, depth)
     other = round(float(depth_index(torch.from_numpy(lesser))))
-    return share, int(np.where(heavier | (rule != "auto"), share, -1).argmax()), other
+    return share, _chosen(np.where(heavier | (rule != "auto"), share, 0), rule), other
+
+
+def _chosen(share: np.ndarray, rule: Rule) -> int:
+    return int(share.argmax() if rule == "mode" else middle(share))
 
 
 class _Some:

@@ -1,8 +1,8 @@
-"""A trained autofocus network as a policy: it goes where the network says, after one frame or a few."""
+"""A trained autofocus network as a policy: asked once, after one frame or a few, or until it is content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dff.autofocus.answer import middle, resting
 from dff.autofocus.load import decide, load_autofocus
 from dff.closedloop.policy import Frame, Scripted
-from dff.closedloop.steps import predict_once
+from dff.closedloop.steps import predict_once, settle
 from dff.simulator.textures import to_linear
 
 WEIGHTS = "afpe-d1"
@@ -35,9 +36,10 @@ class Spot:
 
 
 def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
-    """The policy of a network of one step (Choi et al. 2023; Herrmann et al. 2020).
+    """The policy that asks a network of one step once (Choi et al. 2023; Herrmann et al. 2020).
 
-    It looks at the middle of the region, as large as the windows it has learned from.
+    It looks at the middle of the region, as large as the windows it has learned from, and goes to the median
+    of what the network thinks possible.
 
     Args:
         weights: name or path.
@@ -48,6 +50,26 @@ def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
         ValueError: unknown weights, or those of another ladder or of a second step.
         FileNotFoundError: a known name whose file is missing.
     """
+    said, frames = _asked(weights, positions, spot)
+    script = partial(predict_once, predictor=lambda window: float(middle(said(window))), frames=frames)
+    return Scripted("one-shot", script, halves=True)
+
+
+def until_sure(weights: str | Path, positions: int, spot: Spot) -> Scripted:
+    """As `one_shot`, but asked again at every place it leads to, until the network is not sure enough on
+    which side focus lies (`dff.autofocus.answer.resting`)."""
+    said, frames = _asked(weights, positions, spot)
+
+    def advised(window: Sequence[Frame], current: float) -> float:
+        return float(resting(said(window), np.rint(current)))
+
+    return Scripted("until-sure", partial(settle, adviser=advised, frames=frames), halves=True)
+
+
+def _asked(
+    weights: str | Path, positions: int, spot: Spot
+) -> tuple[Callable[[Sequence[Frame]], np.ndarray], int]:
+    """What gives (K,) probabilities from frames, and how many frames it takes."""
     network = load_autofocus(weights)
     if network.config.count != positions or network.config.steps != 1:
         raise ValueError(
@@ -55,17 +77,16 @@ def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
             f"{positions} positions: give as many by --positions, or other weights of a first step"
         )
 
-    def told(frames: Sequence[Frame]) -> float:
+    def said(frames: Sequence[Frame]) -> np.ndarray:
         light = np.stack([_light(frame, spot.linear) for frame in frames])
         tall, wide = (min(side, network.config.window or side) for side in light.shape[-2:])
         top, left = (light.shape[-2] - tall) // 2, (light.shape[-1] - wide) // 2
         light = light[..., top : top + tall, left : left + wide]
         corner = spot.corner[0] + left, spot.corner[1] + top
         index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
-        return float(decide(network, light, index, corner, spot.picture).argmax())
+        return decide(network, light, index, corner, spot.picture)
 
-    script = partial(predict_once, predictor=told, frames=network.problem.frames)
-    return Scripted("one-shot", script, halves=True)
+    return said, network.problem.frames
 
 
 def _light(frame: Frame, linear: bool) -> np.ndarray:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from dff.closedloop.one_shot import Spot
 
 PHASE, VOTE = "phase-loop", "vote"
-STEPS, ONE_SHOT = "step-search", "one-shot"
+STEPS, ONE_SHOT, UNTIL_SURE = "step-search", "one-shot", "until-sure"
+NETWORKS = (ONE_SHOT, UNTIL_SURE)
+"""Those of an autofocus network, which needs dual-pixel frames and a ladder that it knows."""
 DEFAULT = VOTE
 """What `dff focus-run` runs where nothing is asked for: the most dependable (docs/closed-loop.md)."""
 SCRIPTS: dict[str, Callable] = {
@@ -32,8 +34,8 @@ SCRIPTS: dict[str, Callable] = {
     PHASE: phase_loop,
 }
 """Name -> script of `dff.closedloop.policy.Scripted`; the phase loop also takes what reads the phase."""
-NAMES = (*SCRIPTS, STEPS, ONE_SHOT)
-"""All names; the last two are learned, and their weights ship."""
+NAMES = (*SCRIPTS, STEPS, *NETWORKS)
+"""All names; the last three are learned, and their weights ship."""
 
 
 def check_policy(name: str) -> None:
@@ -69,24 +71,25 @@ def make_policy(
         name: one of `NAMES`.
         phase: for the phase loop, what reads defocus from frames.
         blur_px_per_index: for the step search, growth of the blur radius from one index to the next.
-        positions, spot, weights: for one shot, as in `dff.closedloop.one_shot`, with its weights unless
-            others are named.
+        positions, spot, weights: for autofocus networks, as in `dff.closedloop.one_shot`, with its weights
+            unless others are named.
         step_networks: weights of the step search, as in `dff.closedloop.learned.step_parts`.
 
     Raises:
-        ValueError: unknown name, the phase loop without phase, the step search without blur, one shot
-            without a spot or with weights of another ladder.
+        ValueError: unknown name, the phase loop without phase, the step search without blur, an
+            autofocus network without a spot or with weights of another ladder.
         FileNotFoundError: its weights are missing.
     """
     check_policy(name)
-    if name == ONE_SHOT:
+    if name in NETWORKS:
         if spot is None:
             raise ValueError(
                 f"policy {name} needs dual-pixel frames, which a recorded stack has not; use a scene"
             )
         from dff.closedloop import one_shot
 
-        return one_shot.one_shot(weights or one_shot.WEIGHTS, positions, spot)
+        made = one_shot.one_shot if name == ONE_SHOT else one_shot.until_sure
+        return made(weights or one_shot.WEIGHTS, positions, spot)
     if name == STEPS:
         if blur_px_per_index is None:
             raise ValueError(

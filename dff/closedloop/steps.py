@@ -5,7 +5,7 @@ Each is a script for `dff.closedloop.policy.Scripted`, bound to its callables wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
@@ -16,7 +16,9 @@ Estimator = Callable[[Frame], float]
 Discriminator = Callable[[Frame], bool]
 """Whether the frame is in focus."""
 Predictor = Callable[[Sequence[Frame]], float]
-"""Focal index in focus, from the frames in the order they were taken."""
+"""Focal index in focus, from the frames in the order of their indices."""
+Adviser = Callable[[Sequence[Frame], float], float]
+"""Focal index to go to, from such frames and the index where the lens is."""
 
 _DIGITS = 3  # of an index: candidates closer than that are one, and rounding errors keep none out of range
 
@@ -87,15 +89,21 @@ def predict_once(
     Raises:
         ValueError: more frames than positions.
     """
+    window = yield from _window(track, frame, frames)
+    return Stop(track.clamped(float(predictor(window))))
+
+
+def _window(track: Track, frame: Frame, frames: int) -> Generator[Move, Frame, list[Frame]]:
+    """``frames`` frames at consecutive indices from that of ``frame``, or the last window that fits."""
     if not 1 <= frames <= len(track):
         raise ValueError(f"a predictor of {frames} frames on {len(track)} positions; give 1 to {len(track)}")
-    window = [frame]
-    if frames > 1:
-        first = min(frame.index, track.last - frames + 1)
-        window = []
-        for index in first + np.arange(frames):
-            window.append(frame if index == frame.index else (yield Move(float(index))))
-    return Stop(track.clamped(float(predictor(window))))
+    if frames == 1:
+        return [frame]
+    window = []
+    for index in min(frame.index, track.last - frames + 1) + np.arange(frames):
+        one = frame if index == frame.index else (yield Move(float(index)))
+        window.append(one)
+    return window
 
 
 def predict_twice(
@@ -108,11 +116,17 @@ def predict_twice(
 
 
 def settle(
-    track: Track, frame: Frame, random: np.random.Generator, predictor: Predictor, tolerance: float = 0.5
+    track: Track,
+    frame: Frame,
+    random: np.random.Generator,
+    adviser: Adviser,
+    frames: int = 1,
+    tolerance: float = 0.5,
 ) -> Script:
-    """Ask the predictor again at every place it led to, until it stays: the closed loop that may hunt."""
+    """Ask the adviser again at every place it led to, until it stays: the closed loop that may hunt."""
     while True:
-        there = track.clamped(float(predictor([frame])))
+        window = yield from _window(track, frame, frames)
+        there = track.clamped(float(adviser(window, frame.index)))
         if abs(there - frame.index) <= tolerance:
             return Stop(there)
         frame = yield Move(there)

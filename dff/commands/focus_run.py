@@ -16,7 +16,7 @@ from dff.closedloop.controller import Guard
 from dff.closedloop.drive import Camera, Scene
 from dff.closedloop.lens import MovingLens, Timing, drawn_lens
 from dff.closedloop.loop import Trajectory, runs
-from dff.closedloop.policies import ONE_SHOT, PHASE, STEPS, check_policy, make_policy, runnable
+from dff.closedloop.policies import NETWORKS, PHASE, STEPS, check_policy, make_policy, runnable
 from dff.closedloop.policy import Policy, Track
 from dff.closedloop.recorded import RecordedScene
 from dff.closedloop.report import csv_text, places, row, summary
@@ -99,7 +99,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     """The scene, the policies that can run on it, and a line on it."""
     names = [options.policy]
     if options.scene is None:
-        if options.policy in (PHASE, ONE_SHOT):
+        if options.policy in (PHASE, *NETWORKS):
             make_policy(options.policy)  # says why it cannot be
         stack = open_stack(options).far_first()
         recorded = RecordedScene(
@@ -107,7 +107,7 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
         )
         blur = recorded.blur_px_per_index
         if options.policy == "all":
-            names = runnable(without={PHASE, ONE_SHOT} | ({STEPS} if blur is None else set()))
+            names = runnable(without={PHASE, *NETWORKS} | ({STEPS} if blur is None else set()))
         made = partial(make_policy, blur_px_per_index=blur, step_networks=options.step_networks)
         policies = [made(name) for name in names]
         return recorded, policies, telling.about_stack(stack)
@@ -134,8 +134,8 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
     name = f"{Path(options.scene).stem}, seed {options.seed}"
     about = f"{name}: {options.side}x{options.side} px; {len(track)} lens positions, {ends}"
     if options.policy == "all":
-        # by default one-shot is for the scenes of the camera that its weights have learned
-        names = runnable(without=set() if options.autofocus else {ONE_SHOT})
+        # by default these are for the scenes of the camera that their weights have learned
+        names = runnable(without=set() if options.autofocus else {*NETWORKS})
     made = partial(
         make_policy,
         phase=simulated.phase(),
@@ -149,11 +149,11 @@ def _scene(options: FocusRun, roi: Roi | None) -> tuple[Scene, list[Policy], str
 
 
 def _frame(config: SimulationConfig, options: FocusRun) -> tuple[int, int] | None:
-    """All of the field of view; for one shot, which has learned the sensor's own pixels, at their scale."""
+    """All of the field of view; for networks, which have learned the sensor's own pixels, at their scale."""
     from dff.simulator.camera_model import CameraModel
 
     camera = config.taken_with()
-    if options.policy != ONE_SHOT or not isinstance(camera, CameraModel):
+    if options.policy not in NETWORKS or not isinstance(camera, CameraModel):
         return None
     return camera.picture_height, camera.picture_width
 

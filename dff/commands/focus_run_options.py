@@ -18,9 +18,10 @@ class Loop:
     """a simulated scene instead of a stack: a recipe of simulator/scenes, or a file like it"""
     policy: Annotated[str, arg(metavar="NAME|all")] = "vote"
     """vote, global, fibonacci, golden, hill-climb, rule-based, curve-fit, contrast-scan; phase-loop (of
-    scenes), step-search (learned; needs the lens), one-shot (learned; of scenes); all: to compare them"""
+    scenes), step-search (learned; needs the lens), one-shot and until-sure (learned; of scenes);
+    all: to compare them"""
     autofocus: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
-    """of one-shot: weights of an autofocus network (default: afpe-d1)"""
+    """of one-shot and until-sure: weights of an autofocus network (default: afpe-d1)"""
     step_networks: Annotated[str | None, arg(metavar="NAME[,NAME]", help_behavior_hint="")] = None
     """of step-search: weights (default: step-spectrum); two: estimator and discriminator, such as
     step-estimator,step-discriminator"""

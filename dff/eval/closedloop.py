@@ -10,7 +10,7 @@ import numpy as np
 
 from dff.closedloop.drive import Camera
 from dff.closedloop.loop import runs
-from dff.closedloop.policies import DEFAULT, NAMES, ONE_SHOT, PHASE, make_policy, runnable
+from dff.closedloop.policies import DEFAULT, NAMES, NETWORKS, PHASE, make_policy, runnable
 from dff.closedloop.policy import Policy
 from dff.closedloop.report import row
 from dff.eval.closedloop_scenes import Protocol, hard_scenes
@@ -22,8 +22,8 @@ Rows = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 def policy_names(protocol: Protocol) -> list[str]:
-    """Those of the protocol, or all, that can run; not one-shot networks, which know another ladder."""
-    return runnable(protocol.policies or NAMES, {ONE_SHOT})
+    """Those of the protocol, or all, that can run; not autofocus networks, which know another ladder."""
+    return runnable(protocol.policies or NAMES, NETWORKS)
 
 
 def policy_for(name: str, camera: Camera) -> Policy:

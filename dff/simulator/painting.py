@@ -126,10 +126,10 @@ def painted(
     """
     height, width = things[0].tile
     device = draws.device
-    places = torch.tensor([(one.item, one.top, one.left) for one in things], device=device)
-    at = places[:, 0]
-    rows = grid[0][places[:, 1:2] + torch.arange(height, device=device)]
-    columns = grid[1][places[:, 2:3] + torch.arange(width, device=device)]
+    tiles = torch.tensor([(one.item, one.top, one.left) for one in things], device=device)
+    at = tiles[:, 0]
+    rows = grid[0][tiles[:, 1:2] + torch.arange(height, device=device)]
+    columns = grid[1][tiles[:, 2:3] + torch.arange(width, device=device)]
     rows, columns = rows - looks.surfaces.y[at, None], columns - looks.surfaces.x[at, None]
     y, x = rows[:, :, None].expand(-1, -1, width), columns[:, None].expand(-1, height, -1)
 
@@ -155,7 +155,10 @@ def painted(
             of([getattr(one, name) for one in things if one.shaded]) for name in ("rough", "glossy")
         )
         finish = looks.finish[at[lit]]
-        colour[lit] = shaded(draws, colour[lit], inside[lit], x[lit], y[lit], finish, rough, glossy)
+        surfaces = looks.surfaces[at[lit]]
+        places = rows[lit] + surfaces.y[:, None], columns[lit] + surfaces.x[:, None]
+        hills = surfaces.hills(*places) if surfaces.relief.shape[-1] else None
+        colour[lit] = shaded(draws, colour[lit], inside[lit], x[lit], y[lit], finish, hills, rough, glossy)
     lamps = of([one.lights for one in things])
     if lamps is not None:
         spread = looks.surfaces.radius[at[lamps]]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dff.simulator.draws import Draws
 from dff.simulator.shapes import SHAPES
-from dff.simulator.surfaces import CYLINDER, PLANE, SPHERE, Surfaces, polar, surface
+from dff.simulator.surfaces import CYLINDER, PLANE, SPHERE, Relief, Surfaces, polar, surface
 
 LYING_SHARE = 0.2  # of those on the ground
 HUGGING_SHARE = 0.4  # of those close to something: to the background, not to each other
@@ -55,6 +55,7 @@ def _sorted(middle: Tensor, used: Tensor, *others: Tensor) -> list[Tensor]:
 def random_objects(
     draws: Draws,
     crowd: Crowd,
+    relief: Relief,
     shape: Tensor,
     grounds: tuple[Surfaces, Surfaces],
     grounded: tuple[Tensor, Tensor],
@@ -64,6 +65,7 @@ def random_objects(
     """Draw objects in front of backgrounds.
 
     Args:
+        crowd, relief: see `SceneConfig`.
         shape: (B,O) numbers of `SHAPES`.
         grounds: background and floor of each scene, (B,).
         grounded: (B,) bool: whether the background is a ground to stand on, whether there is a floor.
@@ -135,5 +137,6 @@ def random_objects(
         (crowd.bumps * span).expand(many),
         form,
         (far, near),
+        relief,
     )
     return Objects(surfaces, shape, size, angle, used)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dff.simulator.placement import Crowd
 from dff.simulator.shapes import SHAPES
-from dff.simulator.surfaces import BACKGROUNDS
+from dff.simulator.surfaces import BACKGROUNDS, Relief
 from dff.simulator.textures import TEXTURES
 
 
@@ -24,6 +24,8 @@ class SceneConfig:
         background_slant, object_slant: dioptre range over the frame (over the object) of the surface's
             slope, as a share of the scene's dioptre range.
         bumps: deviation of a surface from its plane, same share.
+        relief_share: of surfaces with a relief of ripples, fine and coarse; shaded, they show it.
+        relief: its height from valley to summit, same share; less where there is no room for it.
         curved_share: of objects that are bulged like balls or cylinders, some of them hollow.
         standing_share: of objects that stand or lie on the ground, where there is one.
         cluster_share: of objects close in depth to others or to the background.
@@ -67,6 +69,8 @@ class SceneConfig:
     background_slant: tuple[float, float] = (0.0, 0.9)
     object_slant: tuple[float, float] = (0.0, 0.3)
     bumps: float = 0.02
+    relief_share: float = 0.0
+    relief: tuple[float, float] = (0.05, 0.5)
     curved_share: float = 0.4
     standing_share: float = 0.5
     cluster_share: float = 0.3
@@ -89,12 +93,20 @@ class SceneConfig:
                 raise ValueError(
                     f"SceneConfig: {name} {', '.join(unknown) or 'is empty'}; choose from {', '.join(known)}"
                 )
-        for name in ("objects", "object_size", "background_slant", "object_slant", "fade", "exposure"):
+        for name in (
+            "objects",
+            "object_size",
+            "background_slant",
+            "object_slant",
+            "relief",
+            "fade",
+            "exposure",
+        ):
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise ValueError(f"SceneConfig: {name} ({low}, {high}) must be 0 <= low <= high")
-        if min(self.object_size[0], self.fade[0], self.exposure[0]) <= 0:
-            raise ValueError("SceneConfig: object_size, fade and exposure must be above 0")
+        if min(self.object_size[0], self.relief[0], self.fade[0], self.exposure[0]) <= 0:
+            raise ValueError("SceneConfig: object_size, relief, fade and exposure must be above 0")
         for name in (*(one for one in self.__dataclass_fields__ if one.endswith("_share")), "bumps"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"SceneConfig: {name} must lie in [0,1], got {getattr(self, name)}")
@@ -102,3 +114,7 @@ class SceneConfig:
     def crowd(self) -> Crowd:
         """What concerns the objects' places."""
         return Crowd(**{name: getattr(self, name) for name in Crowd.__dataclass_fields__})
+
+    def ripples(self) -> Relief:
+        """What concerns the relief of surfaces."""
+        return Relief(**{name: getattr(self, name) for name in Relief.__dataclass_fields__})

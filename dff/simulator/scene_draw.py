@@ -59,10 +59,13 @@ def draw_scenes(
     device = draws.device
     kind = draws.choice((batch,), [BACKGROUNDS.index(one) for one in config.backgrounds])
     has_ground, has_floor = kind == BACKGROUNDS.index("ground"), kind == BACKGROUNDS.index("corner")
-    grounds = random_backgrounds(draws, kind, config.background_slant, config.bumps, limits, size)
+    relief = config.ripples()
+    grounds = random_backgrounds(draws, kind, config.background_slant, config.bumps, relief, limits, size)
     names = list(SHAPES)
     shape = draws.choice((batch, config.objects[1]), [names.index(one) for one in config.shapes])
-    crowd = random_objects(draws, config.crowd(), shape, grounds, (has_ground, has_floor), limits, size)
+    crowd = random_objects(
+        draws, config.crowd(), relief, shape, grounds, (has_ground, has_floor), limits, size
+    )
     surfaces = joined(*(one[:, None] for one in grounds), crowd.surfaces)
     many = batch, slots = batch, surfaces.level.shape[1]
     unit = surfaces.radius[:, :OBJECTS_FROM]

@@ -14,6 +14,7 @@ from dff.simulator.kernels import fft_size
 from dff.simulator.surfaces import CYLINDER, PLANE, SPHERE, Surfaces
 from dff.simulator.textures import noise_fields
 
+HILLS_SLOPE = (0.1, 0.8)  # rms, of surfaces with a relief
 STEEPEST = 0.97  # of the radius: where a ball's relief stops to fall ever faster
 
 
@@ -67,7 +68,13 @@ def random_finish(draws: Draws, surfaces: Surfaces, lamp: Tensor, glossy_share: 
 
 
 def _relief(
-    draws: Draws, inside: Tensor, x: Tensor, y: Tensor, finish: Finish, rough: Tensor | slice | None
+    draws: Draws,
+    inside: Tensor,
+    x: Tensor,
+    y: Tensor,
+    finish: Finish,
+    hills: Tensor | None,
+    rough: Tensor | slice | None,
 ) -> tuple[Tensor, Tensor]:
     """Slopes of the relief along y and x, (n,h,w) each."""
     radius, axis = finish.radius[:, None, None], finish.axis[:, None, None]
@@ -81,6 +88,11 @@ def _relief(
     depth = torch.where(round_, radius, bevel * draws.uniform(radius.shape, 0.15, 0.8))
     off = torch.where(round_, off_middle, off_edge).clamp_max(STEEPEST)
     down, across = torch.gradient(depth * torch.sqrt(1 - off**2), dim=(1, 2))
+    if hills is not None:
+        steep = torch.stack(torch.gradient(hills, dim=(1, 2)))
+        deviation = steep.square().mean(dim=(0, 2, 3)).sqrt().clamp_min(1e-9)
+        steep *= (draws.log_uniform(deviation.shape, *HILLS_SLOPE) / deviation)[:, None, None]
+        down, across = down + steep[0], across + steep[1]
     if rough is not None:
         longest_px = finish.radius[rough].clamp_max(120.0)
         slope = draws.uniform(longest_px.shape, 1.0, 2.0)
@@ -99,6 +111,7 @@ def shaded(
     x: Tensor,
     y: Tensor,
     finish: Finish,
+    hills: Tensor | None,
     rough: Tensor | slice | None,
     glossy: Tensor | slice | None,
 ) -> Tensor:
@@ -109,12 +122,13 @@ def shaded(
         inside: (n,h,w) signed distance to the outline in pixels.
         x, y: (n,h,w) pixels from the middle of the thing.
         finish: of each.
+        hills: (n,h,w) height of the relief in any unit, None: all are smooth; its slope is drawn.
         rough, glossy: numbers of those with bumps, and with highlights; None: of none.
 
     Returns:
         (n,3,h,w) linear light; highlights go above 1.
     """
-    down, across = _relief(draws, inside, x, y, finish, rough)
+    down, across = _relief(draws, inside, x, y, finish, hills, rough)
     facing = torch.rsqrt(1 + down**2 + across**2)  # z of the normal; the others are -slope times it
     lamp = finish.lamp[..., None, None]
     lit = (facing * (lamp[:, 2] - lamp[:, 0] * across - lamp[:, 1] * down)).clamp_min(0)

@@ -22,6 +22,9 @@ SOFT_END = 0.3  # of its radius: how far a surface goes on, ever flatter, beyond
 NEAR_ZOOM = 0.5  # pixels of a texture per pixel of the picture, where a plane is nearest
 FARTHEST_SHARE = 0.4  # of the nearest dioptre: beyond it textures shrink less
 
+RIPPLES = 5  # waves that a relief is made of
+RIPPLE_PX = (12.0, 100.0)  # their lengths
+
 
 @dataclass
 class Surfaces:
@@ -37,6 +40,8 @@ class Surfaces:
         wave: (...,4) frequency and phase of the waves along x and y.
         form: (...) PLANE, SPHERE or CYLINDER.
         axis: (...) direction of the cylinder's axis.
+        relief: (...,R) heights of the ripples; R may be 0.
+        ripple: (...,R,3) their frequencies along x and y, and their phases.
     """
 
     y: Tensor
@@ -49,6 +54,8 @@ class Surfaces:
     wave: Tensor
     form: Tensor
     axis: Tensor
+    relief: Tensor
+    ripple: Tensor
 
     def __getitem__(self, at: Any) -> Surfaces:
         return Surfaces(*(getattr(self, one.name)[at] for one in fields(self)))
@@ -79,7 +86,21 @@ class Surfaces:
             self.bump[..., None] * torch.sin(wave[..., 2] * v + wave[..., 3]),
         ]
         across = [torch.ones_like(u), u, u**2, torch.sin(wave[..., 0] * u + wave[..., 1])]
-        return torch.stack(down, -1), torch.stack(across, -1)
+        parts = zip((torch.stack(down, -1), torch.stack(across, -1)), self._ripples(v, u), strict=True)
+        one, other = (torch.cat(part, -1) for part in parts)
+        return one, other
+
+    def _ripples(self, v: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """As `factors`, of the relief alone: the sine of a sum is a sum of two products."""
+        relief, ripple = self.relief[..., None, :], self.ripple[..., None, :, :]
+        along, there = ripple[..., 1] * v[..., None] + ripple[..., 2], ripple[..., 0] * u[..., None]
+        down = torch.cat([relief * along.sin(), relief * along.cos()], -1)
+        return down, torch.cat([there.cos(), there.sin()], -1)
+
+    def hills(self, y: Tensor, x: Tensor) -> Tensor:
+        """(n,h,w) dioptres of the relief alone, for rows y (n,h) and columns x (n,w)."""
+        down, across = self._ripples(self._unit(y, self.y), self._unit(x, self.x))
+        return down @ across.transpose(-1, -2)
 
     def at(self, y: Tensor, x: Tensor) -> Tensor:
         """(...,P) dioptre of each surface at its own P points (y, x), both (...,P)."""
@@ -112,6 +133,7 @@ def surface(
     bump: Tensor,
     form: Tensor,
     limits: tuple[Tensor, Tensor],
+    relief: Relief,
 ) -> Surfaces:
     """Surfaces with as much slope, curvature and waves as fits between the limits, in this order.
 
@@ -121,6 +143,7 @@ def surface(
         curve: (...) wanted height of spheres and cylinders; below 0 they are hollow.
         bump: (...) wanted height of the waves.
         limits: far and near, dioptres.
+        relief: of some of them, as far as there is room.
     """
     room = torch.minimum(level - limits[0], limits[1] - level).clamp_min(0)
     steep = torch.linalg.vector_norm(slope, dim=-1)
@@ -133,6 +156,8 @@ def surface(
     across = torch.stack([axis.sin() ** 2, -2 * axis.sin() * axis.cos(), axis.cos() ** 2], -1)
     round_ = torch.tensor([1.0, 0.0, 1.0], device=level.device)
     bend = -curve[..., None] * torch.where((form == SPHERE)[..., None], round_, across)
+    bump = torch.minimum(bump, room)
+    height, ripple = _relief(draws, relief, place[2], limits, room - bump)
     return Surfaces(
         y=place[0],
         x=place[1],
@@ -140,11 +165,38 @@ def surface(
         level=level + curve / 2,
         slope=slope,
         bend=bend,
-        bump=torch.minimum(bump, room),
+        bump=bump,
         wave=_waves(draws, tuple(level.shape)),
         form=form,
         axis=axis,
+        relief=height,
+        ripple=ripple,
     )
+
+
+@dataclass(frozen=True)
+class Relief:
+    """How often surfaces have a relief, and how high: fields of `SceneConfig`."""
+
+    relief_share: float = 0.0
+    relief: tuple[float, float] = (0.05, 0.5)
+
+
+def _relief(
+    draws: Draws, config: Relief, radius: Tensor, limits: tuple[Tensor, Tensor], room: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Heights and frequencies of the ripples of surfaces (...); none are drawn where none are wanted."""
+    if not config.relief_share:
+        return radius.new_zeros(*radius.shape, 0), radius.new_zeros(*radius.shape, 0, 3)
+    many = (*radius.shape, RIPPLES)
+    length = draws.log_uniform(many, *RIPPLE_PX)
+    # from alike heights, all short and steep, to alike slopes, smooth
+    share = length ** draws.uniform((*radius.shape, 1))
+    share = share / share.sum(-1, keepdim=True)
+    wanted = draws.log_uniform(radius.shape, *config.relief) / 2 * (limits[1] - limits[0])
+    height = torch.minimum(wanted, room) * draws.chance(radius.shape, config.relief_share)
+    frequency = polar(2 * math.pi * radius[..., None] / length, draws.angle(many))
+    return height[..., None] * share, torch.cat([frequency, draws.angle((*many, 1))], -1)
 
 
 def polar(length: Tensor, angle: Tensor) -> Tensor:
@@ -160,6 +212,7 @@ def random_backgrounds(
     kind: Tensor,
     slant: tuple[float, float],
     bumps: float,
+    relief: Relief,
     limits: tuple[Tensor, Tensor],
     size: tuple[int, int],
 ) -> tuple[Surfaces, Surfaces]:
@@ -169,7 +222,7 @@ def random_backgrounds(
 
     Args:
         kind: (B,) numbers of `BACKGROUNDS`.
-        slant, bumps: see `SceneConfig`.
+        slant, bumps, relief: see `SceneConfig`.
         limits: far and near (B,), dioptres.
         size: (height, width) of the picture.
     """
@@ -194,9 +247,8 @@ def random_backgrounds(
     form = torch.where(curved, draws.integer((batch,), SPHERE, CYLINDER), PLANE)
     curve = span * draws.uniform((batch,), -0.4, 0.4)
     bump = bumps * span
-    back = surface(
-        draws, (zero, zero, unit), level, polar(rise / 2, towards), curve, bump.expand(batch), form, limits
-    )
+    slope = polar(rise / 2, towards)
+    back = surface(draws, (zero, zero, unit), level, slope, curve, bump.expand(batch), form, limits, relief)
     # the floor rises from the wall's level at the line where they meet to a level below the picture
     line = draws.uniform((batch,), -0.2, 0.3) * height
     wall_there = back.at(line[:, None], zero[:, None])[:, 0]
@@ -211,6 +263,7 @@ def random_backgrounds(
         zero,
         torch.full_like(kind, PLANE),
         limits,
+        relief,
     )
     floor.slope = torch.stack([fall * draws.normal((batch,), 0.1), fall], -1)
     return back, floor

@@ -58,20 +58,33 @@ def align(images: Tensor, matrices: Tensor, errors: Tensor, reference: int) -> T
 
 
 def chosen_slices(
-    size: int, count: int, n: int, keep_ends_share: float, generator: torch.Generator
+    size: int,
+    count: int,
+    n: int,
+    keep_ends_share: float,
+    generator: torch.Generator,
+    run_share: float = 0.0,
 ) -> Tensor:
-    """(size,n) rising indices of ``n`` of ``count`` slices per stack; a share keeps both ends."""
+    """(size,n) rising indices of ``n`` of ``count`` slices per stack; a share keeps both ends, another
+    (``run_share``, of all) are slices that follow one another."""
     order = _rand(generator, size, count)
     keep_ends = _rand(generator, size) < keep_ends_share
     order[:, 0] -= 2.0 * keep_ends
     order[:, -1] -= 2.0 * keep_ends
-    return order.argsort(dim=1)[:, :n].sort(dim=1).values
+    chosen = order.argsort(dim=1)[:, :n].sort(dim=1).values
+    if run_share:
+        first = (_rand(generator, size, 1) * (count - n + 1)).long()
+        run = first + torch.arange(n, device=chosen.device)
+        chosen = torch.where(_rand(generator, size, 1) < run_share, run, chosen)
+    return chosen
 
 
-def choose_slices(batch: Batch, n: int, keep_ends_share: float, generator: torch.Generator) -> Batch:
+def choose_slices(
+    batch: Batch, n: int, keep_ends_share: float, generator: torch.Generator, run_share: float = 0.0
+) -> Batch:
     """Stacks of ``n`` slices, chosen at random from those that are there."""
     size, count = batch["u"].shape
-    return keep_slices(batch, chosen_slices(size, count, n, keep_ends_share, generator))
+    return keep_slices(batch, chosen_slices(size, count, n, keep_ends_share, generator, run_share))
 
 
 def keep_slices(batch: Batch, chosen: Tensor) -> Batch:
@@ -115,15 +128,13 @@ def crop(batch: Batch, side: int, generator: torch.Generator) -> Batch:
 def turn(batch: Batch, generator: torch.Generator) -> Batch:
     """Each square stack in one of its eight mirrored and turned forms."""
     choices = torch.randint(0, 8, batch["u"].shape[:1], generator=generator, device=generator.device).tolist()
-
-    def turned(x: Tensor, choice: int) -> Tensor:
-        x = torch.rot90(x, choice % 4, dims=(-2, -1))
-        return x.flip(-1) if choice >= 4 else x
-
-    return batch | {
-        name: torch.stack([turned(x, choice) for x, choice in zip(batch[name], choices, strict=True)])
-        for name in ("images", "target_u", "valid")
-    }
+    turned = {name: torch.empty_like(batch[name]) for name in ("images", "target_u", "valid")}
+    for choice in sorted(set(choices)):
+        alike = [k for k, one in enumerate(choices) if one == choice]
+        for name, out in turned.items():
+            x = torch.rot90(batch[name][alike], choice % 4, dims=(-2, -1))
+            out[alike] = x.flip(-1) if choice >= 4 else x
+    return batch | turned
 
 
 def recolour(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -146,7 +157,7 @@ def recolour(images: Tensor, config: AugmentConfig, generator: torch.Generator) 
 
 def augment(batch: Batch, config: AugmentConfig, n: int, generator: torch.Generator) -> Batch:
     """A batch as a step sees it: ``n`` slices, cropped, turned, recoloured."""
-    batch = choose_slices(batch, n, config.keep_ends_share, generator)
+    batch = choose_slices(batch, n, config.keep_ends_share, generator, config.run_share)
     batch = by_number(batch, config.by_number_share, generator)
     batch = crop(batch, config.crop, generator)
     if config.flip:

@@ -22,6 +22,8 @@ class AugmentConfig:
         slices: slices per stack, drawn for each step; a random, uneven choice of those that are there.
         keep_ends_share: share of stacks whose first and last slices are always kept; of others the sweep
             shrinks, and some of the scene lies beyond it.
+        run_share: share of stacks of which slices that follow one another are taken, as of the windows of a
+            long stack (`dff.model.long_stacks`): most of the scene lies beyond so short a sweep.
         by_number_share: share of stacks of which nothing is known but the order of the slices: the focus
             coordinate is then the slice's number.
         crop: side [px] of the square that is cut out; a multiple of 32 wastes nothing.
@@ -33,6 +35,7 @@ class AugmentConfig:
 
     slices: tuple[int, int] = (3, 12)
     keep_ends_share: float = 0.7
+    run_share: float = 0.0
     by_number_share: float = 0.15
     crop: int = 96
     flip: bool = True

@@ -22,9 +22,11 @@ def orthogonal(matrix: Tensor) -> Tensor:
     x = matrix.mT if tall else matrix
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     a, b, c = _QUINTIC
-    for _ in range(_ITERATIONS):
+    x = x if x.ndim == 3 else x[None]
+    for _ in range(_ITERATIONS):  # few calls: a GPU waits for each
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x.view_as(matrix.mT if tall else matrix)
     return x.mT if tall else x
 
 

@@ -102,7 +102,7 @@ def test_cycles_over_all_starts_are_found(stack: FocalStack) -> None:
 
 def test_a_policy_that_never_stops_fails_and_one_beyond_the_range_is_refused(stack: FocalStack) -> None:
     camera = Camera(RecordedScene(stack))
-    hunter = Scripted("hunter", partial(settle, predictor=lambda f: 9.0 if f[0].index < 6 else 3.0))
+    hunter = Scripted("hunter", partial(settle, adviser=lambda f, at: 9.0 if at < 6 else 3.0))
     hunted = run(hunter, camera, 0.0)
     assert (hunted.state, hunted.hunted) == (State.FAILED, True)
     still = run(Scripted("still", _still), camera, 0.0, guard=Guard(most_captures=20))

@@ -11,13 +11,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dff.autofocus.answer import middle, resting
 from dff.autofocus.load import decide, load_autofocus
 from dff.autofocus.models import AutofocusConfig, AutofocusNet
 from dff.closedloop.drive import Camera
 from dff.closedloop.loop import runs
 from dff.closedloop.one_shot import Spot
 from dff.closedloop.policies import make_policy
-from dff.closedloop.policy import Frame, Scripted, Stop, Track
+from dff.closedloop.policy import Frame, Move, Scripted, Stop, Track
 from dff.closedloop.simulated import SimulatedScene
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig
@@ -65,7 +66,25 @@ def test_one_frame_decides(weights: dict[str, Path], problem: str) -> None:
     assert frame.halves is not None
     light = np.stack(frame.halves)[None]
     told = decide(load_autofocus(weights[problem]), light, np.array([5]), SPOT.corner, SPOT.picture)
-    assert policy.observe(frame) == Stop(float(told.argmax()))
+    assert policy.observe(frame) == Stop(float(middle(told)))
+
+
+def test_asked_again_it_goes_on_until_it_is_not_sure_of_the_side(weights: dict[str, Path]) -> None:
+    policy = make_policy("until-sure", positions=COUNT, spot=SPOT, weights=str(weights["D1"]))
+    policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+    shown = dict(enumerate(frames(range(COUNT))))
+    network, at = load_autofocus(weights["D1"]), 0
+    for _ in range(COUNT):
+        halves = shown[at].halves
+        assert halves is not None
+        told = decide(network, np.stack(halves)[None], np.array([at]), SPOT.corner, SPOT.picture)
+        there = int(resting(told, np.array(at)))
+        action = policy.observe(shown[at])
+        if there == at:
+            break
+        assert action == Move(float(there))
+        at = there
+    assert action == Stop(float(at))
 
 
 def test_it_looks_at_the_middle_as_large_as_what_was_learned(weights: dict[str, Path]) -> None:
@@ -81,7 +100,7 @@ def test_it_looks_at_the_middle_as_large_as_what_was_learned(weights: dict[str, 
     light = np.stack(frame.halves)[None]
     told = decide(network, light[..., 4:28, 4:28], np.array([5]), corner, SPOT.picture)
     whole = decide(network, light, np.array([5]), SPOT.corner, SPOT.picture)
-    assert ends == [Stop(float(whole.argmax())), Stop(float(told.argmax()))]
+    assert ends == [Stop(float(middle(whole))), Stop(float(middle(told)))]
 
 
 def test_several_frames_are_taken_one_after_the_other(weights: dict[str, Path]) -> None:

@@ -188,7 +188,7 @@ def test_predictors_of_one_frame_of_several_and_in_two_steps() -> None:
 
 
 def test_the_guard_stops_a_hunter() -> None:
-    hunter = Scripted("hunter", partial(settle, predictor=lambda f: 31.0 if f[0].index < 20 else 12.0))
+    hunter = Scripted("hunter", partial(settle, adviser=lambda f, at: 31.0 if at < 20 else 12.0))
     track = Track(np.arange(49))
     controller = Controller(hunter, track)
     at, frames = 12.0, 0

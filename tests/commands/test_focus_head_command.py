@@ -51,7 +51,7 @@ def test_from_one_slice_it_answers_too(stairs: Path, head: str, capsys: pytest.C
     report = strict(capsys.readouterr().out)
     assert report["observed"] == [4]
     assert all(0 <= row["index"] < 6 for row in report["regions"])
-    assert all("unsure" in row["note"] for row in report["regions"])
+    assert all(row["confidence"] < 0.7 for row in report["regions"])  # three slices of six, nothing learned
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,8 @@ def test_two_depths_take_the_heavier_side_and_say_so() -> None:
     assert share.sum() == pytest.approx(1)
     assert decide(logits, depth, "median")[1:] == (6, 6)
     assert decide(logits, np.zeros(9))[1:] == (6, None)
+    assert decide(np.array([1.0, 1.1, 1.0, 0.9, 1.2]), np.zeros(5))[1:] == (2, None)  # the median
+    assert decide(np.array([1.0, 1.1, 1.0, 0.9, 1.2]), np.zeros(5), "mode")[1:] == (4, None)
 
 
 def test_observed_slices_are_checked() -> None:

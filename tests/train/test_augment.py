@@ -54,6 +54,15 @@ def test_stacks_known_by_number_keep_truth_between_the_same_slices() -> None:
     torch.testing.assert_close(by_number(old, 0.0, generator())["u"], old["u"])
 
 
+def test_a_share_of_stacks_keeps_slices_that_follow_one_another() -> None:
+    for run_share, least, most in ((1.0, 40, 40), (0.5, 12, 28)):
+        new = choose_slices(batch(size=40), 4, 0.0, generator(), run_share)
+        gaps = new["images"][:, :, 0, 0, 0].diff(dim=1)
+        follows = (gaps - 1 / 7).abs().amax(dim=1) < 1e-6
+        assert least <= int(follows.sum()) <= most
+        assert len(new["images"][:, 0, 0, 0, 0].unique()) == 5  # every place a run of 4 of 8 can begin at
+
+
 def test_ends_can_be_kept() -> None:
     new = choose_slices(batch(size=20), 3, 1.0, generator())
     torch.testing.assert_close(new["target_u"], batch(size=20)["target_u"])
