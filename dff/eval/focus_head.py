@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dff.autofocus.answer import resting
 from dff.autofocus.metrics import accuracy, hunting
 from dff.eval.focus_head_patches import patches_table
 from dff.eval.focus_head_stacks import (
@@ -136,6 +137,11 @@ def collect(
         | {f"head, {name}": index[name][:, 0] for name in ("I*", "D*")},
         contrast={name: joined([one[1][name] for one in told]) for name in told[0][1]},
         starts={name: maps for name, maps in index.items() if "*" not in name},
+        until_sure={
+            name: joined([resting(one.share, np.arange(one.share.shape[-1])) for one in parts])
+            for name, parts in heads.items()
+            if "*" not in name
+        },
         confidence={name: joined([one.confidence for one in parts]) for name, parts in heads.items()},
         says_mixed=joined([one.mixed for one in heads["D*"]])[:, 0],
     )
@@ -165,8 +171,10 @@ def _targets(protocol: Protocol, found: dict[str, Found]) -> list[Target]:
             for kind in ("I*", "D*")
         ]
         if "D5" in one.starts:
-            share = float(hunting(one.starts["D5"]).cyclic.mean())
-            targets.append(Target(f"{scene}: share of starts that hunt, D5", share, "at most", bars.hunting))
+            share = float(hunting(one.until_sure["D5"]).cyclic.mean())
+            targets.append(
+                Target(f"{scene}: share of starts that hunt, D5, until sure", share, "at most", bars.hunting)
+            )
     return targets
 
 

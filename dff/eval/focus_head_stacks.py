@@ -140,11 +140,13 @@ class Answers:
         index: (R,F) focal index.
         confidence: (R,F) probability that it is right, or next to it.
         mixed: (R,F) bool, whether it says that the region has two depths.
+        share: (R,F,K) probability of each index.
     """
 
     index: np.ndarray
     confidence: np.ndarray
     mixed: np.ndarray
+    share: np.ndarray
 
 
 def head_answers(head: LearnedFocus, case: Case, sets: Tensor, *, dual_pixel: bool) -> Answers:
@@ -168,11 +170,12 @@ def answers_of(head: LearnedFocus, encoded: Encoded, regions: Sequence[Roi], blu
         logits = head.network.head(pooled, encoded, geometry)
     shape = len(regions), count
     index, confidence, mixed = np.empty(shape, np.int64), np.empty(shape), np.empty(shape, bool)
+    shares = np.empty((*shape, logits.shape[-1]))
     for f, r in np.ndindex(count, len(regions)):
         share, k, other = decide(logits[f, r].numpy(), pooled.depth[f, r].numpy())
-        index[r, f], mixed[r, f] = k, other is not None
+        index[r, f], mixed[r, f], shares[r, f] = k, other is not None, share
         confidence[r, f] = share[max(k - 1, 0) : k + 2].sum()
-    return Answers(index, confidence, mixed)
+    return Answers(index, confidence, mixed, shares)
 
 
 def start_sets(count: int, frames: int) -> Tensor:
@@ -191,7 +194,7 @@ def from_all_starts(head: LearnedFocus, case: Case, frames: int) -> dict[bool, A
     return {
         dual_pixel: Answers(
             *(np.concatenate([getattr(part, name) for part in found], axis=1)
-              for name in ("index", "confidence", "mixed"))
+              for name in ("index", "confidence", "mixed", "share"))
         )
         for dual_pixel, found in parts.items()
     }  # fmt: skip

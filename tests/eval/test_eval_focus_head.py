@@ -24,7 +24,6 @@ from dff.eval.focus_head_stacks import (
     make_case,
     start_sets,
 )
-from dff.eval.focus_head_tables import staying
 from dff.learned_focus import load_learned_focus
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig
@@ -76,14 +75,11 @@ def test_answers_have_their_shapes(scene: SimulationConfig, untrained_head: Path
     head = load_learned_focus(str(untrained_head), "cpu")
     found = from_all_starts(head, case, 3)
     assert found[True].index.shape == found[False].confidence.shape == (2, 6)
+    assert found[True].share.shape == (2, 6, 6)
     alone = head_answers(head, case, start_sets(6, 3)[4:5], dual_pixel=True)
     assert alone.index[:, 0].tolist() == found[True].index[:, 4].tolist()
     with pytest.raises(ValueError, match="raw green"):
         make_case(load_recipe("simulator/scenes", "depth_simple", SimulationConfig), 0, 1, (8, 9), 0, None)
-
-
-def test_a_lens_near_the_answer_stays() -> None:
-    assert staying(np.array([[1, 0, 0, 3]])).tolist() == [[0, 1, 0, 3]]
 
 
 def test_the_benchmark_writes_its_tables(
