@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from dff.model.interface import STRIDE, DepthModel, Tones
-from dff.model.long_stacks import interleaved, trust_in_windows, weighted_mean, window_share, windows
+from dff.model.long_stacks import (
+    interleaved,
+    trust_in_windows,
+    two_of,
+    weighted_mean,
+    window_share,
+    windows,
+)
 from dff.model.network import focus_coordinate
 from dff.model.tiles import Mosaic, tile_plan
 
@@ -117,7 +124,7 @@ def infer(
     count, size = len(slices), slices[0].shape[:2]
     device = next(network.parameters()).device
     gain, tones = _tones(slices, device)
-    parts = interleaved(count, config.slices)
+    parts = two_of(interleaved(count, config.slices))
     finer = windows(count, config.slices) if len(parts) > 1 else []
     most_pixels = config.tile_bytes // bytes_per_pixel(network, max(map(len, [*parts, *finer])))
     plan = tile_plan(size, most_pixels, config.overlap, STRIDE)

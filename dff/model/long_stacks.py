@@ -1,8 +1,8 @@
 """Stacks of more slices than a depth network was trained on: which slices it sees together.
 
-Interleaved parts first: each spans the whole sweep, together they are all slices, and what they say is
-averaged. Then windows of slices that follow one another, half over each other, whose step is that of the full
-stack: they know better where little is in focus at a time, and worse where the scene leaves their short
+Two interleaved parts first: each spans the whole sweep, and what they say is averaged. Then windows of slices
+that follow one another, half over each other: together they are all slices, and their step is that of the
+full stack. They know better where little is in focus at a time, and worse where the scene leaves their short
 sweep. So a pixel listens to the windows round its first depth as far as that is sure (`trust_in_windows`).
 """
 
@@ -20,6 +20,11 @@ def interleaved(count: int, most: int) -> list[list[int]]:
         return [list(range(count))]
     parts = -(-(count - 2) // (most - 2))
     return [[0, *range(1 + part, count - 1, parts), count - 1] for part in range(parts)]
+
+
+def two_of(parts: list[list[int]]) -> list[list[int]]:
+    """The first of the parts and the one half-way to its next slices: more of them find no more."""
+    return parts[:: -(-len(parts) // 2)]
 
 
 def windows(count: int, length: int) -> list[list[int]]:

@@ -12,7 +12,14 @@ import pytest
 import torch
 
 from dff.model.infer import InferenceConfig, _refined, bytes_per_pixel, infer, probability_within
-from dff.model.long_stacks import interleaved, trust_in_windows, weighted_mean, window_share, windows
+from dff.model.long_stacks import (
+    interleaved,
+    trust_in_windows,
+    two_of,
+    weighted_mean,
+    window_share,
+    windows,
+)
 from dff.model.network import SIZES, DepthNetwork, load_depth_network
 
 CONFIG = InferenceConfig(overlap=64)
@@ -180,7 +187,9 @@ def test_windows_sharpen_what_is_sure() -> None:
     slices, depth = ramp_stack(30, 64, 128, blur=60)
     place, network = np.linspace(0, 1, 30), load_depth_network("base")
     two_passes = infer(network, slices, place, CONFIG)
-    first = [infer(network, [slices[k] for k in part], place[part], CONFIG) for part in interleaved(30, 10)]
+    first = [
+        infer(network, [slices[k] for k in part], place[part], CONFIG) for part in two_of(interleaved(30, 10))
+    ]
     rough, _ = weighted_mean(np.stack([f.u for f in first]), np.stack([f.scale for f in first]))
     assert np.abs(two_passes.u - depth).mean() < 0.8 * np.abs(rough - depth).mean()
 
