@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -223,11 +223,16 @@ def _seen(
     part, part_alignment = _part(ordered, alignment, used)
     with _timed(seconds, "depth"):
         depth = engine.depth(part, part_alignment, progress=progress, steps=steps)
-    picture = None
-    if aif:
-        with _timed(seconds, "fuse"):
-            picture = fusion.fuse(part, part_alignment, depth, progress=progress)
-    return Prediction(depth, picture, alignment, ordered, used, seconds, engine.name)
+    seen = Prediction(depth, None, alignment, ordered, used, seconds, engine.name)
+    return _pictured(seen, progress) if aif else seen
+
+
+def _pictured(seen: Prediction, progress: Progress | None) -> Prediction:
+    """With the all-in-focus picture."""
+    part, part_alignment = _part(seen.stack, seen.alignment, seen.used)
+    with _timed(seen.seconds, "fuse"):
+        picture = fusion.fuse(part, part_alignment, seen.depth, progress=progress)
+    return replace(seen, aif=picture)
 
 
 def _part(stack: FocalStack, alignment: Alignment, used: list[int]) -> tuple[FocalStack, Alignment]:
@@ -251,9 +256,9 @@ def predict_for_focus(
     In light that shines through things many depths lie over each other; contrast at least finds one of them.
     A warning tells that it was asked. Arguments and errors as of `predict`.
     """
-    result = predict(stack, model=model, aif=aif, steps=steps, progress=progress, **options)
+    result = predict(stack, model=model, aif=False, steps=steps, progress=progress, **options)
     if result.depth.info.get("contradicted", 0) <= TOLERATED:
-        return result
+        return _pictured(result, progress) if aif else result
     warnings.warn("focus is read from --model classical instead", stacklevel=2)
     contrast, seconds = load_model("classical"), {"align": result.seconds["align"]}
     ordered, alignment, used = result.stack, result.alignment, result.used

@@ -42,6 +42,12 @@ def focus_run(options: FocusRun) -> None:
             check_policy(options.policy)
         roi = None if options.roi is None else parse_roi(options.roi)
         measure(options.measure)
+        for told, name, those in (
+            ("step-networks", options.step_networks, (STEPS, "all")),
+            ("autofocus", options.autofocus, (*NETWORKS, "all")),
+        ):
+            if name is not None and options.policy not in those:
+                raise ValueError(f"--{told} is for --policy {', '.join(those)}; leave it out")
         timing = Timing(settle_s=options.settle_ms / 1000)
         guard = Guard(most_captures=options.most_captures)
         if options.seed < 0 or options.repeat < 1:

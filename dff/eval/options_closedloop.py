@@ -45,6 +45,7 @@ class ClosedLoopPaper(Options):
 
         photos = split(load_photos(self.photos, size=1024))[1] if self.photos else None
         typed = ["--photos DIR"] if self.photos else []
+        typed += [f"--weights {self.weights}"] if self.weights != "step-spectrum" else []
         typed += [f"--rival {self.rival}"] if self.rival else []
         return self.run_module(benchmark, photos, self.weights, self.rival, typed=typed)
 

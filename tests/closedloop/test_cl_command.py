@@ -66,6 +66,11 @@ def test_what_cannot_be_is_refused_in_one_line(stairs: Path, capsys: pytest.Capt
     assert "and not both" in complaint(capsys, stack, "--scene", "depth_simple")
     assert "policy 'foo'; choose from vote, global" in complaint(capsys, stack, "--policy", "foo")
     assert "dual-pixel" in complaint(capsys, stack, "--policy", "phase-loop")
+    assert "dual-pixel" in complaint(capsys, stack, "--policy", "until-sure")
+    assert "--step-networks is for --policy step-search, all" in complaint(
+        capsys, stack, "--step-networks", "step-spectrum"
+    )
+    assert "--autofocus is for" in complaint(capsys, stack, "--autofocus", "afpe-d1")
     assert "--start 6: the lens has positions 0 to 5" in complaint(capsys, stack, "--start", "6")
     assert "such as 0,5,9" in complaint(capsys, stack, "--start", "near")
     assert "slices 0 to 5" in complaint(capsys, stack, "--truth", "6")

@@ -115,6 +115,7 @@ def test_contrast_answers_where_the_network_contradicts_it(
 
     def predicted(*args: object, model: str, **rest: object) -> Prediction:
         models.append(model)
+        assert rest["aif"] is False  # no picture before it is clear whose depth counts
         result: Prediction = predict(*args, model="classical", **rest)  # type: ignore[arg-type]
         result.depth.info["contradicted"] = 0.8
         result.model = model
