@@ -114,7 +114,7 @@ class MovingSource(PooledSource[AlignmentTrainConfig]):
     def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
         config = self.config.augment
         size, count = batch["relative_fov"].shape
-        chosen = chosen_slices(size, count, n, config.keep_ends_share, generator)
+        chosen = chosen_slices(size, count, n, config.keep_ends_share, generator, config.run_share)
         rows = torch.arange(size, device=chosen.device)[:, None]
         batch = {name: batch[name][rows, chosen] for name in ("images", "matrices", "relative_fov")}
         drawn = torch.randint(0, n, (), generator=generator, device=generator.device)

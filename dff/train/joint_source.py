@@ -72,7 +72,7 @@ class JointSource(PooledSource[JointTrainConfig]):
     def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
         config = self.config.augment
         size, count = batch["u"].shape
-        chosen = chosen_slices(size, count, n, config.keep_ends_share, generator)
+        chosen = chosen_slices(size, count, n, config.keep_ends_share, generator, config.run_share)
         reference = int(torch.randint(0, n, (), generator=generator, device=generator.device))
         batch = crop(thinned(batch, chosen, reference), config.crop, generator)
         if config.flip:
