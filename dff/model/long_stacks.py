@@ -23,7 +23,7 @@ def interleaved(count: int, most: int) -> list[list[int]]:
 
 
 def two_of(parts: list[list[int]]) -> list[list[int]]:
-    """The first of the parts and the one half-way to its next slices: more of them find no more."""
+    """The first of the parts and one between its slices: all of them take a third longer to gain 2 %."""
     return parts[:: -(-len(parts) // 2)]
 
 
