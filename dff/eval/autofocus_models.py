@@ -14,7 +14,7 @@ from dff.autofocus.answer import SURE, middle, resting, shares
 from dff.autofocus.dual_pixel import SIMILARITIES
 from dff.autofocus.load import load_autofocus
 from dff.autofocus.measures import MEASURES
-from dff.autofocus.metrics import accuracy, report
+from dff.autofocus.metrics import accuracy, hunting, report
 from dff.autofocus.models import AutofocusNet
 from dff.autofocus.single_slice import SINGLE_SLICE
 from dff.data.af_open import open_patches
@@ -175,6 +175,33 @@ def maps_count(maps: Maps) -> int:
     return next(iter(maps.networks.values())).shape[1]
 
 
+def _loop_table(maps: Maps, truth: np.ndarray) -> Table:
+    """Where a lens ends that is led by a network until it is not sure enough."""
+    rows: list[list[Cell]] = []
+    for name in maps.networks:
+        walked = hunting(maps.answers[name, _AGAIN])
+        rests = ~walked.cyclic
+        off = np.abs(walked.settled - truth[:, None])[rests]
+        once = np.abs(maps.answers[name, _ONCE] - truth[:, None])
+        rows.append(
+            [
+                name,
+                float(once.mean()),
+                float(off.mean()),
+                float((once <= 1).mean()),
+                float((off <= 1).mean()),
+                float(walked.moves.mean()),
+                float(rests.mean()),
+            ]
+        )
+    columns = {
+        "network": "", "MAE, once": ".2f", "MAE at rest": ".2f", "<=1, once": ".3f", "<=1 at rest": ".3f",
+        "moves": ".2f", "comes to rest": ".3f",
+    }  # fmt: skip
+    note = "All patches, all starts. At rest: where --policy until-sure ends, from the starts that end."
+    return Table("Asked until it is not sure enough", columns, rows, note)
+
+
 def _cost_table(networks: dict[str, AutofocusNet], maps: Maps, truth: np.ndarray, size: int) -> Table:
     rows: list[list[Cell]] = [
         [
@@ -257,6 +284,6 @@ def run(
     maps = Maps(found, _answers(found), *_rivals(protocol, data, patches, chosen, say))
     cost = _cost_table(networks, maps, truth, protocol.size)
     draw_figures(pictures, patches, found, truth, protocol.panels)
-    tables = [*_tables(maps, truth, hard), cost]
+    tables = [*_tables(maps, truth, hard), _loop_table(maps, truth), cost]
     targets = _targets(protocol, networks, maps, truth, hard)
     return Report(NAME, options, asdict(protocol), tables, targets)
