@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dff.autofocus.answer import shares
 from dff.autofocus.pictures import answer_plot, tiled
 from dff.data.af_patches import AutofocusPatches
 from dff.formats.plot import COLOURS, INK, OTHER_COLOURS, Line, Plot, draw, legend
@@ -31,7 +32,7 @@ def output_plot(outputs: dict[str, np.ndarray], start: int, truth: int) -> np.nd
     """What networks make of one patch from one start: probability over the focal indices."""
     count = len(next(iter(outputs.values())))
     x = np.arange(count, dtype=float)
-    chances = {name: np.exp(one - one.max()) / np.exp(one - one.max()).sum() for name, one in outputs.items()}
+    chances = {name: shares(one) for name, one in outputs.items()}
     top = max(float(one.max()) for one in chances.values()) * 1.1
     lines = [Line(np.array([truth, truth], float), np.array([0, top]), INK, dashed=True)]
     lines += [Line(x, one, _COLOURS[k % 4]) for k, one in enumerate(chances.values())]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from dff.autofocus.answer import shares
 from dff.autofocus.from_depth import two_modes
 from dff.autofocus.metrics import report
 from dff.autofocus.models import AutofocusNet
@@ -93,8 +94,7 @@ def two_answers(logits: np.ndarray, truth: np.ndarray, apart: int = 6) -> float:
         for start in range(count):
             off = int(true) - start
             if apart <= abs(off) <= 2 * apart and 0 <= start - off < count:
-                weight = np.exp(one[start] - one[start].max())
-                two += two_modes(weight) is not None
+                two += two_modes(shares(one[start])) is not None
                 total += 1
     return two / total if total else float("nan")
 

@@ -178,8 +178,8 @@ def surface(
 class Relief:
     """How often surfaces have a relief, and how high: fields of `SceneConfig`."""
 
-    relief_share: float = 0.0
-    relief: tuple[float, float] = (0.05, 0.5)
+    relief_share: float
+    relief: tuple[float, float]
 
 
 def _relief(

@@ -9,6 +9,7 @@ from dff.simulator.draws import Draws
 from dff.simulator.surfaces import PLANE, RIPPLES, Relief, Surfaces, surface
 
 COUNT = 40
+USUAL = (0.05, 0.5)
 FAR, NEAR = torch.full((COUNT,), 1.0), torch.full((COUNT,), 3.0)
 Y, X = torch.arange(-20.0, 21), torch.arange(-30.0, 31)
 
@@ -50,14 +51,14 @@ def test_some_have_it_and_it_stays_within_its_room() -> None:
 
 def test_where_none_is_wanted_nothing_is_drawn() -> None:
     draws = Draws(torch.Generator().manual_seed(0))
-    plain = flat_ones(Relief())
+    plain = flat_ones(Relief(relief_share=0.0, relief=USUAL))
     assert plain.relief.shape == (COUNT, 0)
-    assert flat_ones(Relief(relief_share=1.0)).ripple.shape == (COUNT, RIPPLES, 3)
+    assert flat_ones(Relief(relief_share=1.0, relief=USUAL)).ripple.shape == (COUNT, RIPPLES, 3)
     assert torch.equal(plain.axis, draws.angle((COUNT,)))
     torch.testing.assert_close(maps(plain), torch.full((COUNT, 41, 61), 2.0))
 
 
 def test_hills_are_the_relief_alone() -> None:
-    found = flat_ones(Relief(relief_share=1.0))
+    found = flat_ones(Relief(relief_share=1.0, relief=USUAL))
     rows, columns = Y.expand(COUNT, -1), X.expand(COUNT, -1)
     assert found.hills(rows, columns) == pytest.approx(maps(found) - 2, abs=1e-4)
