@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import cv2
@@ -19,6 +19,7 @@ from dff.model.interface import DepthModel
 from dff.model.network import load_depth_network
 from dff.second_opinion import TOLERATED, contradicted
 from dff.stack import DepthMap, FocalStack, Progress
+from dff.sub_step import DENSE, between_slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +66,17 @@ class LearnedModel:
         keep("network_depth", found.u)
         keep("network_scale", found.scale)
         positions, size = stack.positions, (stack.height, stack.width)
-        span = positions[-1] - positions[0]
+        places = (positions - positions[0]) / (positions[-1] - positions[0])
+        numbers = np.arange(len(stack))
 
         def index_of(share: np.ndarray) -> np.ndarray:
-            return np.interp(positions[0] + share * span, positions, np.arange(len(stack)))
+            return np.interp(share, places, numbers)
 
+        if len(stack) >= DENSE * config.slices:
+            steps_off = found.scale * np.float32(len(stack) - 1)
+            index = between_slices(index_of(found.u).astype(np.float32), steps_off, slices)
+            found = replace(found, u=np.interp(index, numbers, places).astype(np.float32))
+            keep("sub_step_depth", found.u)
         tolerance = max(config.tolerance, config.tolerance_steps / (len(stack) - 1))
         confidence = probability_within(tolerance, found.scale)
         confidence[~_seen_in_focus(index_of(found.u), shown)] = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +16,10 @@ from dff.eval.focus_head_stacks import Case, answers_of, encoded_sets, without_h
 from dff.eval.inputs import Say
 from dff.eval.report import Cell, Table
 from dff.learned_focus import LearnedFocus
-from dff.simulator.camera_model import CameraModel
-from dff.simulator.camera_prior import load_camera
 from dff.simulator.textures import to_display
+from dff.train.focus_head_patches import sweep_blur
 
 RAW, REGISTERED = "as taken", "registered"
-
-
-def sweep_blur(patches: SimulatedPatches) -> float:
-    """Blur diameter [px] of one end of the ladder focused at the other, of the camera that took a file."""
-    camera = load_camera(json.loads(patches.settings)["patches"]["camera"])
-    assert isinstance(camera, CameraModel)
-    lens = camera.lens.resized(patches.frame[1] / camera.picture_width)
-    return abs(float(lens.coc_px(patches.focus[-1], patches.focus[0])))
 
 
 def patch_case(patches: SimulatedPatches, patch: int) -> Case:

@@ -25,6 +25,7 @@ class Arguments:
         data: the folder of the data set (docs/datasets.md); for simulated stacks, photographs to paint
             surfaces with: a folder, or a file of `pack_photos`.
         scenes: file of `dff.train.render_scenes`, for recipes that take rendered scenes.
+        patches: folder of `dff.train.autofocus_patches`, for recipes of the autofocus head that take patches.
         steps: end after this many steps in all, instead of the recipe's.
         resume: go on from the checkpoint in the folder.
         weights: names or paths of weights to begin with, instead of random ones, each for one network.
@@ -41,6 +42,7 @@ class Arguments:
     out: Path
     data: Path | None = None
     scenes: Path | None = None
+    patches: Path | None = None
     steps: int | None = None
     resume: bool = False
     weights: tuple[str, ...] = ()
@@ -63,12 +65,14 @@ def _run(arguments: Arguments) -> None:
     from dff.train.checkpoint import NAME
     from dff.train.depth_task import with_scenes
     from dff.train.distributed import pick_device, world
+    from dff.train.focus_head_patches import with_patches
     from dff.train.loop import RunOptions, train
     from dff.train.tasks import load_config, with_data
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     config = with_scenes(load_config(arguments.dataset), arguments.scenes)
+    config = with_patches(config, arguments.patches)
     config, photos = with_data(config, arguments.data)
     if not arguments.resume and (arguments.out / NAME).exists():
         raise ValueError(f"{arguments.out}: holds a run already; add --resume, or choose another folder")

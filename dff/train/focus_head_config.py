@@ -43,7 +43,7 @@ class FocusHeadSourceConfig:
         frames: numbers of slices seen that follow one another; a step takes one of these, or of the next two.
         scattered: numbers of slices seen at random places.
         whole: whether the whole stack is seen in some steps.
-        sets: of these choices, how many are made of one simulated batch.
+        sets: of the other choices, how many are made of one simulated batch.
         starts: sets of slices seen of each stack in a step, which must agree on where to focus; the whole
             stack is one set.
         regions: per stack and step.
@@ -52,6 +52,8 @@ class FocusHeadSourceConfig:
         misalignment_px: largest root mean square corner error of the simulated alignment.
         blur_known_share: share of the stacks whose lens is known.
         phase_share: share of the steps, where there are halves, that show them.
+        patches_share: share of the batches that show patches of a file instead of stacks of ``kinds``.
+        patches: folder of these, set by --patches.
     """
 
     kinds: tuple[StackKind, ...] = (StackKind(),)
@@ -69,6 +71,8 @@ class FocusHeadSourceConfig:
     misalignment_px: float = 1.0
     blur_known_share: float = 0.7
     phase_share: float = 0.6
+    patches_share: float = 0.0
+    patches: str = ""
 
     def __post_init__(self) -> None:
         counts = ("batch", "reuse", "pool", "sets", "starts", "regions")
@@ -80,7 +84,7 @@ class FocusHeadSourceConfig:
             raise ValueError(f"FocusHeadSourceConfig: region_px {self.region_px} must be 2 <= low <= high")
         if self.misalignment_px < 0:
             raise ValueError("FocusHeadSourceConfig: misalignment_px must not be negative")
-        for name in ("outside_share", "blur_known_share", "phase_share"):
+        for name in ("outside_share", "blur_known_share", "phase_share", "patches_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"FocusHeadSourceConfig: {name} {getattr(self, name)} must lie in [0,1]")
 

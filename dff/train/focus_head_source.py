@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from dff.simulator.simulated import SimulatedBatch
 from dff.simulator.textures import to_display
 from dff.train.augment import Batch, align, alignment_errors, recolour
 from dff.train.focus_head_config import FocusHeadSourceConfig, FocusHeadTrainConfig, StackKind
+from dff.train.focus_head_patches import patch_stacks
 from dff.train.source import PooledSource, validation_seed
 
 _TRUTH = ("true_focus", "dioptre", "valid", "blur_px")
@@ -104,6 +106,25 @@ def sweep_blur_px(made: SimulatedBatch) -> Tensor:
     return gain * (made.focus[:, -1] - made.focus[:, 0])
 
 
+def aligned_stacks(
+    config: FocusHeadTrainConfig,
+    images: Tensor,
+    halves: tuple[Tensor, Tensor] | None,
+    matrices: Tensor,
+    reference: int,
+    generator: torch.Generator,
+) -> Batch:
+    """Pictures (B,N,3,H,W), recoloured, and halves on the reference slice, as an alignment leaves them."""
+    largest = config.source.misalignment_px
+    batch, n, _, height, width = images.shape
+    errors = alignment_errors(batch, n, (height, width), largest, generator)
+    aligned = recolour(align(images, matrices, errors, reference), config.augment, generator)
+    if halves is None:
+        return {"images": aligned}
+    left, right = (align(half, matrices, errors, reference) for half in halves)
+    return {"images": aligned, "left": left, "right": right}
+
+
 def focus_stacks(
     kind: StackKind, config: FocusHeadTrainConfig, seed: int, photos: PhotoPack | None, device: torch.device
 ) -> Batch:
@@ -113,23 +134,15 @@ def focus_stacks(
     generator = torch.Generator(device).manual_seed(seed)
     made = simulate_batch(kind.simulation, generator, source.batch, photos=photos, n_slices=count)
     images, halves = as_pictures(made)
-    batch, n = images.shape[:2]
-    errors = alignment_errors(batch, n, kind.simulation.size, source.misalignment_px, generator)
     matrices = torch.from_numpy(made.sweep.matrices).to(device)
-    aligned = recolour(align(images, matrices, errors, made.reference), config.augment, generator)
     far, near = made.focus[:, :1], made.focus[:, -1:]
-    stacks = {
-        "images": aligned,
+    return aligned_stacks(config, images, halves, matrices, made.reference, generator) | {
         "ladder": (made.focus - far) / (near - far),
         "true_focus": torch.from_numpy(made.sweep.true_focus).to(made.focus),
         "dioptre": made.dioptre,
         "valid": made.valid,
         "blur_px": sweep_blur_px(made),
     }
-    if halves is not None:
-        left, right = (align(half, matrices, errors, made.reference) for half in halves)
-        stacks |= {"left": left, "right": right}
-    return stacks
 
 
 def seen_of(stacks: Batch, chosen: Tensor) -> Seen:
@@ -150,6 +163,9 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
 
     Every batch holds stacks (B), sets of slices of each (F), regions (R), the true index (B,R), and how much
     of the training is done.
+
+    Args:
+        split: of the patches, where the recipe takes some.
     """
 
     def __init__(
@@ -161,25 +177,25 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
         rank: int = 0,
         photos: PhotoPack | None = None,
         device: torch.device | str = "cpu",
+        split: str = "train",
     ) -> None:
         super().__init__(config, seed, rank=rank, photos=photos, device=device)
-        self.network = network
+        self.network, self.split = network, split
 
     def make(self, seed: int) -> Batch:
         return self.stacks(seed, whole=False)
 
     def stacks(self, seed: int, *, whole: bool) -> Batch:
-        """The batch of a seed, with ``source.sets`` choices of what is seen of it, or with all."""
-        weights = np.array([kind.weight for kind in self.config.source.kinds])
+        """The batch of a seed: the whole stack, and ``source.sets`` choices of a few slices, or all."""
         random = np.random.default_rng(seed)
-        kind = self.config.source.kinds[int(random.choice(len(weights), p=weights / weights.sum()))]
-        stacks = focus_stacks(kind, self.config, seed, self.photos, self.device)
+        stacks = self._pictures(random, seed)
         generator = torch.Generator(self.device).manual_seed(seed)
         batch, count = stacks["ladder"].shape
         sets = seen_sets(self.config.source, count, batch, generator)
         if not whole:
-            kept_sets = random.choice(sorted(sets), min(self.config.source.sets, len(sets)), replace=False)
-            sets = {name: sets[name] for name in kept_sets.tolist()}
+            few = sorted(set(sets) - {"all"})
+            some = random.choice(few, min(self.config.source.sets, len(few)), replace=False)
+            sets = {name: sets[name] for name in sets if name == "all" or name in some}
         if self.config.joint:
             return stacks | {f"{name}/chosen": chosen for name, chosen in sets.items()}
         kept = {name: stacks[name] for name in _TRUTH}
@@ -188,6 +204,16 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
                 encoded = self.network.encode(seen_of(stacks, chosen))
             kept |= {f"{name}/{part}": getattr(encoded, part).clone() for part in _ENCODED}
         return kept
+
+    def _pictures(self, random: np.random.Generator, seed: int) -> Batch:
+        """Stacks of a file of patches, or of one kind of simulated ones."""
+        share = self.config.source.patches_share
+        if share > 0 and random.random() < share:
+            aligned = partial(aligned_stacks, self.config)
+            return patch_stacks(self.config, self.split, seed, self.device, aligned)
+        weights = np.array([kind.weight for kind in self.config.source.kinds])
+        kind = self.config.source.kinds[int(random.choice(len(weights), p=weights / weights.sum()))]
+        return focus_stacks(kind, self.config, seed, self.photos, self.device)
 
     def change(self, batch: Batch, n: int, generator: torch.Generator) -> Batch:
         del n  # slices seen are chosen with the stacks
@@ -249,7 +275,7 @@ def held_out_batches(
     device: torch.device,
 ) -> list[Batch]:
     """Held-out stacks, each through every set of slices seen, as `FocusHeadSource` makes them."""
-    source = FocusHeadSource(config, seed, network, photos=photos, device=device)
+    source = FocusHeadSource(config, seed, network, photos=photos, device=device, split="val")
     found = []
     for index in range(config.validation.batches):
         made = source.stacks(validation_seed(seed, index), whole=True)

@@ -1,0 +1,89 @@
+"""Stacks for the autofocus head from files of patches (`dff.data.af_patches`) instead of the simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dff.data.af_patches import SimulatedPatches, patches_file
+from dff.simulator.camera_model import CameraModel
+from dff.simulator.camera_prior import load_camera
+from dff.simulator.textures import to_display
+from dff.train.augment import Batch
+from dff.train.focus_head_config import FocusHeadTrainConfig
+
+Run = TypeVar("Run")
+Aligner = Callable[[Tensor, tuple[Tensor, Tensor], Tensor, int, torch.Generator], Batch]
+
+_OPENED = cache(SimulatedPatches)  # gigabytes: one copy per process
+
+
+def with_patches(config: Run, folder: Path | None) -> Run:
+    """The recipe with the folder of patches that --patches names, which is looked at before any work.
+
+    Raises:
+        ValueError: a recipe that wants patches and gets none, or the reverse; files that hold none.
+        FileNotFoundError: no train.h5 or val.h5 in the folder.
+    """
+    share = config.source.patches_share if isinstance(config, FocusHeadTrainConfig) else 0.0
+    if folder is None:
+        if share > 0:
+            raise ValueError(
+                f"source.patches_share is {share:g}: give the folder of the patches by --patches FOLDER "
+                "(python -m dff.train.autofocus_patches makes them)"
+            )
+        return config
+    if not (isinstance(config, FocusHeadTrainConfig) and share > 0):
+        raise ValueError("--patches: this recipe takes none; choose one with source.patches_share above 0")
+    for split in ("train", "val"):
+        _OPENED(patches_file(folder, split))
+    return replace(config, source=replace(config.source, patches=str(folder)))
+
+
+def sweep_blur(patches: SimulatedPatches) -> float:
+    """Blur diameter [px] of one end of the ladder focused at the other, of the camera that took a file."""
+    camera = load_camera(json.loads(patches.settings)["patches"]["camera"])
+    assert isinstance(camera, CameraModel)
+    lens = camera.lens.resized(patches.frame[1] / camera.picture_width)
+    return abs(float(lens.coc_px(patches.focus[-1], patches.focus[0])))
+
+
+def patch_stacks(
+    config: FocusHeadTrainConfig, split: str, seed: int, device: torch.device, aligned: Aligner
+) -> Batch:
+    """As `focus_stacks`, of patches of one split, mirrored at random.
+
+    Args:
+        aligned: brings pictures (B,K,3,h,w) and halves onto the reference slice, by matrices (B,K,2,3).
+    """
+    patches = _OPENED(patches_file(config.source.patches, split))
+    random = np.random.default_rng(seed)
+    chosen = random.choice(len(patches), config.source.batch)
+    light = torch.from_numpy(np.stack([patches.stack(int(k)) for k in chosen])).to(device)  # B,K,2,h,w
+    images = to_display(light.mean(dim=2, keepdim=True)).expand(-1, -1, 3, -1, -1)
+    left, right = to_display(light).split(1, dim=2)
+    matrices = torch.from_numpy(patches.matrices[chosen]).to(device)
+    generator = torch.Generator(device).manual_seed(seed)
+    dioptre = torch.from_numpy(np.stack([patches.depth(int(k)) for k in chosen])).to(device)
+    stacks = aligned(images, (left, right), matrices, patches.reference, generator)
+    stacks |= {"dioptre": dioptre, "valid": torch.isfinite(dioptre)}
+    across, down = (bool(random.integers(2)) for _ in range(2))
+    axes = [axis for axis, turned in ((-1, across), (-2, down)) if turned]
+    stacks = {name: value.flip(axes) for name, value in stacks.items()}
+    if across:  # a mirror swaps the halves of the aperture
+        stacks |= {"left": stacks["right"], "right": stacks["left"]}
+
+    ladder = torch.from_numpy((patches.focus - patches.focus[0]) / np.ptp(patches.focus)).float()
+    return stacks | {
+        "ladder": ladder.to(device).repeat(len(chosen), 1),
+        "true_focus": torch.from_numpy(patches.true_focus[chosen]).to(device),
+        "blur_px": torch.full((len(chosen),), sweep_blur(patches), device=device),
+    }
