@@ -80,9 +80,9 @@ def summit(curves: np.ndarray, index: np.ndarray, width: float) -> tuple[np.ndar
     slope = (c01 * t[0] + c11 * t[1] + c12 * t[2]) / det
     bend = (c02 * t[0] + c12 * t[1] + c22 * t[2]) / det
     misfit = np.maximum(squares - height * t[0] - slope * t[1] - bend * t[2], 0) / np.maximum(s[0], 1e-6)
-    misfit = cv2.blur(misfit, (_RESIDUAL_BOX, _RESIDUAL_BOX))
+    misfit = np.asarray(cv2.blur(misfit, (_RESIDUAL_BOX, _RESIDUAL_BOX)))
     found = enough & (bend < -1e-6)
-    bend = np.where(found, bend, np.float32(-1))
+    np.copyto(bend, -1, where=~found)
     offset = -slope / (2 * bend)
     by_slope, by_bend = -1 / (2 * bend), slope / (2 * bend * bend)
     spread = (by_slope**2 * c11 + 2 * by_slope * by_bend * c12 + by_bend**2 * c22) / det
