@@ -16,8 +16,10 @@ from dff.stack import FocalStack, Progress
 from dff.weights import known_weights
 
 KIND = "alignment"  # what files of weights call it
-AGREED_PX = 0.4  # at corners of what the network sees; further apart, either may be the one that is wrong ...
-APART_PX = 3.0  # ... and from here on it is the network
+VIEWS = 4  # mirrored, that the network sees: their mean errs a fifth less than one
+AGREED_PX = 0.3  # at corners of what the network sees; further apart, either may be the one that is wrong ...
+APART_PX = 6.0  # ... and from here on it is the network
+TURNED_PX = 0.04  # at corners: a stack that turns in its plane, which the network does not see
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +60,10 @@ class LearnedAligner:
         unknown = np.repeat(motion.IDENTITY[None], count, axis=0)
         resolve_reference(reference, unknown, flags)  # before any work
         if not polish:
-            found = network_matrices(self.network, stack, 0)
+            found = network_matrices(self.network, stack, 0, VIEWS)
             given = Alignment(found, 0, size, "network-only", flags, np.full(count, np.nan))
             return given.seen_from(resolve_reference(reference, found, flags))
-        start = network_matrices(self.network, stack, count // 2)
+        start = network_matrices(self.network, stack, count // 2, VIEWS)
         polished = align_stack(stack, "direct", reference=reference, start=start, progress=progress)
         return replace(between(polished, start), method="network")
 
@@ -69,7 +71,7 @@ class LearnedAligner:
 def between(polished: Alignment, start: np.ndarray) -> Alignment:
     """The direct method's alignment, drawn towards the network's where they differ plainly, but not wildly.
 
-    Corners that lie ``d`` px apart move 0.7 (1 - (`AGREED_PX` / d)^2) (1 - (d / `APART_PX`)^2) of the way,
+    Corners that lie ``d`` px apart move 0.6 (1 - (`AGREED_PX` / d)^2) (1 - (d / `APART_PX`)^2) of the way,
     which takes a sixth off the error under strong defocus. A stack that turns in its plane, and slices that
     fit nothing, stay as they are: the network does not see the one, and the direct method has put the others
     between their neighbours.
@@ -81,7 +83,7 @@ def between(polished: Alignment, start: np.ndarray) -> Alignment:
     size = polished.size
     shrunk = min(1.0, WORK_SIZE / max(size))
     turned = np.abs(np.deg2rad(polished.rotation_deg)).max() * motion.corner_distance(size) * shrunk
-    if turned > AGREED_PX / 10:
+    if turned > TURNED_PX:
         return polished
     back = motion.invert(start[polished.reference])
     matrices = polished.matrices.copy()
@@ -89,7 +91,7 @@ def between(polished: Alignment, start: np.ndarray) -> Alignment:
         told = motion.compose(start[k], back)
         apart = motion.corners_moved(matrices[k], told, size) * shrunk
         if flag not in ("poor", "reference") and AGREED_PX < apart < APART_PX:
-            share = 0.7 * (1 - (AGREED_PX / apart) ** 2) * (1 - (apart / APART_PX) ** 2)
+            share = 0.6 * (1 - (AGREED_PX / apart) ** 2) * (1 - (apart / APART_PX) ** 2)
             matrices[k] += share * (told - matrices[k])
     return replace(polished, matrices=matrices)
 

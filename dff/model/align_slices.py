@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dff.model.alignment import AlignmentNetwork
 from dff.model.pairs import between, homogeneous
+from dff.model.views import unviewed_motion, viewed
 from dff.stack import FocalStack, to_float
 
 WORK_SIZE = 256  # longest side [px] that the network sees
@@ -47,8 +48,10 @@ def _told_fov(stack: FocalStack) -> Tensor | None:
         return None
 
 
-def network_matrices(network: AlignmentNetwork, stack: FocalStack, reference: int = -1) -> np.ndarray:
-    """Motion of every slice as the network sees it.
+def network_matrices(
+    network: AlignmentNetwork, stack: FocalStack, reference: int = -1, views: int = 1
+) -> np.ndarray:
+    """Motion of every slice as the network sees it, a mean over mirrored and turned views.
 
     Slices are compared with the middle one, which is the most like all others, and then seen from
     ``reference``. The result is a start for `dff.classical.align.align_stack`, or an alignment by itself.
@@ -57,6 +60,7 @@ def network_matrices(network: AlignmentNetwork, stack: FocalStack, reference: in
         network: in evaluation mode; its motions must be affine.
         stack: slices of any size, in the order of focus.
         reference: slice that the matrices are seen from; negative counts from the end.
+        views: how many (`dff.model.views`), for as many times the time.
 
     Returns:
         (N,2,3) float64, reference pixel (x,y,1) -> slice pixel.
@@ -72,8 +76,14 @@ def network_matrices(network: AlignmentNetwork, stack: FocalStack, reference: in
     device = next(network.parameters()).device
     fov = _told_fov(stack)
     fov = None if fov is None else fov.to(device)
+    pictures = _work_pictures(stack, size).to(device)
+
+    def look(view: int) -> Tensor:
+        found = network(viewed(pictures, view), count // 2, fov).matrices.double().cpu()
+        return unviewed_motion(homogeneous(found), view, size)[..., :2, :]
+
     with torch.inference_mode():
-        found = network(_work_pictures(stack, size).to(device), count // 2, fov).matrices.double().cpu()
+        found = torch.stack([look(view) for view in range(views)]).mean(dim=0)
     whole = _resized(found, stack.width / size[1], stack.height / size[0])
     seen = between(whole, [reference % count] * count, list(range(count)))[0]
     seen[reference] = torch.eye(2, 3)

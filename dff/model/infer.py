@@ -23,11 +23,10 @@ from dff.model.long_stacks import (
 )
 from dff.model.network import focus_coordinate
 from dff.model.tiles import Mosaic, tile_plan
+from dff.model.views import VIEWS, unviewed, viewed
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
-VIEWS = (1, 2, 4, 8)
-_MIRRORED = ((), (-1,), (-2, -1), (-2,))  # axes of the first four views; the others are turned on top
 
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
@@ -137,8 +136,8 @@ def infer(
         images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
 
         def look(view: int) -> tuple[np.ndarray, np.ndarray]:
-            output = network(_viewed(images, view), u, tones)
-            maps = _unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view).cpu().numpy()
+            output = network(viewed(images, view), u, tones)
+            maps = unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view).cpu().numpy()
             return maps[0], maps[1]
 
         said = [look(view) for view in range(config.views)]
@@ -181,18 +180,6 @@ def _refined(
     fine, spread, reach = total / np.where(seen, weight, 1)
     trust = np.where(seen, trust_in_windows(scale, spread, np.where(seen, reach, 1)), 0).astype(np.float32)
     return u + trust * (fine - u), scale + trust * (spread - scale)
-
-
-def _viewed(images: Tensor, view: int) -> Tensor:
-    if view == 0:
-        return images  # not even a copy: most stacks are seen once
-    turned = images.transpose(-2, -1) if view >= len(_MIRRORED) else images
-    return turned.flip(_MIRRORED[view % len(_MIRRORED)]).contiguous()
-
-
-def _unviewed(maps: Tensor, view: int) -> Tensor:
-    mirrored = maps.flip(_MIRRORED[view % len(_MIRRORED)])
-    return mirrored.transpose(-2, -1) if view >= len(_MIRRORED) else mirrored
 
 
 def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

@@ -16,7 +16,7 @@ from dff.camera import Lens
 from dff.classical import motion
 from dff.classical.alignment import Alignment
 from dff.cli import main
-from dff.learned_alignment import between, load_aligner
+from dff.learned_alignment import VIEWS, between, load_aligner
 from dff.model.align_slices import network_matrices
 from dff.model.alignment import AlignmentConfig, AlignmentNetwork
 from dff.pipeline import align, predict
@@ -50,15 +50,15 @@ def test_the_network_gives_the_start_and_the_direct_method_polishes(
     untrained: Path, shifted: FocalStack
 ) -> None:
     ordered, raw = align(shifted, method="network-only", aligner=str(untrained), reference="last")
-    wanted = network_matrices(load_aligner(str(untrained)).network, ordered, 2)
+    wanted = network_matrices(load_aligner(str(untrained)).network, ordered, 2, VIEWS)
     np.testing.assert_allclose(raw.matrices, wanted, atol=1e-9)
     assert raw.method == "network-only"
     aligner = load_aligner(str(untrained), "cpu")
     for method in ("network", "auto"):
         found = align(shifted, method=method, aligner=aligner, reference="last")[1]
         assert found.method == "network"
-        # an untrained network says that nothing moved, and is heard a little
-        assert found.shift_px[:, 0] == pytest.approx([2, 1, 0], abs=0.2)
+        # an untrained network says that nothing moved, and is heard in part
+        assert found.shift_px[:, 0] == pytest.approx([2, 1, 0], abs=0.4)
     result = predict(shifted, align="network", aligner=aligner, aif=False)
     assert result.report()["alignment"] == "network"
     assert align(shifted)[1].method == "direct"
@@ -72,19 +72,19 @@ def test_networks_are_heard_where_both_differ_plainly_but_not_wildly() -> None:
     flags = ("reference", "ok", "ok", "ok", "poor")
     matrices = np.array([moved(0), moved(1.0), moved(2.0), moved(5.0), moved(1.0)])
     found = Alignment(matrices, 0, (100, 128), "direct", flags, np.zeros(5))
-    start = np.array([moved(3), moved(3 + 1.3), moved(3 + 3.0), moved(3 + 1.0), moved(3 + 2.0)])
+    start = np.array([moved(3), moved(3 + 1.1), moved(3 + 3.0), moved(3 - 2.0), moved(3 + 2.0)])
     told = between(found, start).shift_px[:, 0]  # the network's are seen from a frame 3 px off
-    assert told == pytest.approx([0, 1.0, 2 + 0.7 * (1 - 0.4**2) * (1 - 1 / 9), 5.0, 1.0], abs=1e-9)
+    assert told == pytest.approx([0, 1.0, 2 + 0.6 * (1 - 0.3**2) * (1 - 1 / 36), 5.0, 1.0], abs=1e-9)
     turned = replace(found, matrices=np.array([moved(0), moved(1), moved(2, 0.5), moved(3), moved(1)]))
     assert between(turned, start) is turned
 
 
 def test_what_is_plain_grows_with_the_picture() -> None:
     size = (400, 512)
-    at = [motion.about_centre(1.0, 0.0, (x, 0.0), size) for x in (0.0, 4.0, 4.7, 6.0)]
+    at = [motion.about_centre(1.0, 0.0, (x, 0.0), size) for x in (0.0, 4.0, 4.3, 6.0)]
     found = Alignment(np.array([at[0], at[1]]), 0, size, "direct", ("reference", "ok"), np.zeros(2))
     assert between(found, np.array([at[0], at[2]])).shift_px[1, 0] == pytest.approx(4.0)
-    drawn = 0.7 * (1 - 0.4**2) * (1 - 1 / 9)
+    drawn = 0.6 * (1 - 0.3**2) * (1 - 1 / 36)
     assert between(found, np.array([at[0], at[3]])).shift_px[1, 0] == pytest.approx(4 + 2 * drawn)
 
 

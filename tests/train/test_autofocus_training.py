@@ -25,15 +25,6 @@ from dff.train.loop import RunOptions, train
 HERE = World(0, 1, torch.device("cpu"))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("patches")
-    for split in ("train", "val"):
-        told = ["--split", split, "--scenes", "2", "--size", "32", "--region", "64"]
-        assert make([str(place / f"{split}.h5"), *told]) == 0
-    return place
-
-
 @pytest.fixture
 def config(folder: Path) -> AutofocusTrainConfig:
     return at_patches(load_recipe("train", "af_debug", AutofocusTrainConfig), folder)
