@@ -26,7 +26,7 @@ def unviewed(maps: Tensor, view: int) -> Tensor:
 
 
 def unviewed_motion(matrices: Tensor, view: int, size: tuple[int, int]) -> Tensor:
-    """Motions (...,3,3) of pixels of a view as motions of those of the picture, of (height, width) ``size``."""
+    """Motions (...,3,3) between views as motions between the pictures, of (height, width) ``size``."""
     height, width = size
     place = torch.eye(3, dtype=matrices.dtype)  # picture (x,y,1) -> view
     if view >= len(_MIRRORED):
