@@ -12,7 +12,7 @@ import torch
 
 from dff.autofocus.answer import resting
 from dff.autofocus.metrics import accuracy, hunting
-from dff.eval.focus_head_patches import patches_table
+from dff.eval.focus_head_patches import patches_part
 from dff.eval.focus_head_stacks import (
     Answers,
     Case,
@@ -210,5 +210,8 @@ def run(
     ]
     tables = all_tables(found, about)
     if patches is not None:
-        tables.append(patches_table(head, patches, protocol.patches if limit is None else limit, say))
+        most = protocol.patches if limit is None else limit
+        table, more = patches_part(head, patches, most, (protocol.bars.mae, protocol.bars.mae_ratio), say)
+        tables.append(table)
+        targets += more
     return Report(NAME, options, asdict(protocol), tables, targets)

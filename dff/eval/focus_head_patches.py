@@ -14,12 +14,13 @@ from dff.classical.motion import warp
 from dff.data.af_patches import SimulatedPatches
 from dff.eval.focus_head_stacks import Case, answers_of, encoded_sets, without_halves
 from dff.eval.inputs import Say
-from dff.eval.report import Cell, Table
+from dff.eval.report import Cell, Table, Target
 from dff.learned_focus import LearnedFocus
 from dff.simulator.textures import to_display
 from dff.train.focus_head_patches import sweep_blur
 
 RAW, REGISTERED = "as taken", "registered"
+WHOLE, WHOLE_DUAL = "head, I*", "head, D*"
 
 
 def patch_case(patches: SimulatedPatches, patch: int) -> Case:
@@ -43,8 +44,14 @@ def patch_case(patches: SimulatedPatches, patch: int) -> Case:
     )
 
 
-def patches_table(head: LearnedFocus, path: Path, most: int | None, say: Say) -> Table:
-    """Head and the best contrast measures on patches of a file, at most ``most`` of them, spread evenly."""
+def patches_part(
+    head: LearnedFocus, path: Path, most: int | None, wanted: tuple[float, float], say: Say
+) -> tuple[Table, list[Target]]:
+    """Head and the best contrast measures on patches of a file, at most ``most`` of them, spread evenly.
+
+    Args:
+        wanted: MAE of the head [index], and over that of the best contrast measure on hard patches.
+    """
     patches = SimulatedPatches(path)
     count = min(most or len(patches), len(patches))
     chosen = np.linspace(0, len(patches) - 1, count).round().astype(int)
@@ -55,7 +62,7 @@ def patches_table(head: LearnedFocus, path: Path, most: int | None, say: Say) ->
             say(f"focus-head: {done}/{count} patches")
         case = patch_case(patches, int(patch))
         encoded = encoded_sets(head, case, everything)
-        for name, view in (("head, I*", without_halves(encoded)), ("head, D*", encoded)):
+        for name, view in ((WHOLE, without_halves(encoded)), (WHOLE_DUAL, encoded)):
             found = answers_of(head, view, case.regions, case.blur_px)
             answers.setdefault(name, []).append(int(found.index[0, 0]))
         taken = patches.stack(int(patch)).mean(axis=1)
@@ -65,15 +72,25 @@ def patches_table(head: LearnedFocus, path: Path, most: int | None, say: Say) ->
     truth, hard = patches.index[chosen], patches.hard[chosen]
     scored = {name: np.array(found) for name, found in answers.items()}
     rows: list[list[Cell]] = []
+    targets: list[Target] = []
     for kind, part in (("all", np.ones_like(hard)), ("hard", hard)):
         mae = {name: float(np.abs(found - truth)[part].mean()) for name, found in scored.items()}
         best = [
             min((name for name in mae if name.startswith(f"contrast {how}")), key=mae.__getitem__)
             for how in (RAW, REGISTERED)
         ]
-        for name in (*best, "head, I*", "head, D*"):
+        for name in (*best, WHOLE, WHOLE_DUAL):
             got = accuracy(scored[name][part], truth[part])
             rows.append([kind, name, *(got[f"within_{k}"] for k in WITHIN), got["mae"], got["rmse"]])
+        if kind == "all":
+            targets += [
+                Target(f"patches: MAE, {name}", mae[name], "at most", wanted[0])
+                for name in (WHOLE, WHOLE_DUAL)
+            ]
+        else:
+            name = min(best, key=mae.__getitem__)
+            over = mae[WHOLE] / max(mae[name], 1e-9)
+            targets.append(Target(f"hard patches: MAE, {WHOLE} over {name}", over, "at most", wanted[1]))
     shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
     note = (
         f"{count} patches of {patches.size[0]} px, whole stacks, of a file of `python -m "
@@ -82,4 +99,4 @@ def patches_table(head: LearnedFocus, path: Path, most: int | None, say: Say) ->
         "contrast measures the best here is shown."
     )
     columns = {"patches": "", "method": "", **shares, "MAE": ".2f", "RMSE": ".2f"}
-    return Table("Patches of a file", columns, rows, note)
+    return Table("Patches of a file", columns, rows, note), targets

@@ -16,7 +16,7 @@ from PIL import Image
 from dff.data.af_patches import FORMAT, SimulatedPatches, coded
 from dff.eval import focus_head, focus_head_sheet
 from dff.eval.__main__ import main
-from dff.eval.focus_head_patches import patches_table, sweep_blur
+from dff.eval.focus_head_patches import patches_part, sweep_blur
 from dff.eval.focus_head_stacks import (
     contrast_answers,
     from_all_starts,
@@ -126,11 +126,14 @@ def test_patches_of_a_file(untrained_head: Path, tmp_path: Path) -> None:
         for name, value in values.items():
             file.create_dataset(name, data=value)
     assert sweep_blur(SimulatedPatches(path)) == pytest.approx(4 * 1.96, rel=0.01)  # px per dioptre
-    table = patches_table(load_learned_focus(str(untrained_head), "cpu"), path, None, lambda _: None)
+    head = load_learned_focus(str(untrained_head), "cpu")
+    table, targets = patches_part(head, path, None, (1.0, 0.75), lambda _: None)
     found = {(row[0], row[1]): row[6] for row in table.rows}
     assert found["all", "head, I*"] <= 0.5
     assert min(value for (kind, name), value in found.items() if name.startswith("contrast")) == 0
     assert {kind for kind, _ in found} == {"all", "hard"}
+    assert [target.value for target in targets[:2]] == [found["all", "head, I*"], found["all", "head, D*"]]
+    assert targets[2].what.startswith("hard patches: MAE, head, I* over contrast")
 
 
 def test_the_sheet_shows_the_slices_round_the_choice(
