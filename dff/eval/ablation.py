@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from dff.eval.inputs import Say
+from dff.eval.inputs import Say, folder_name
 from dff.eval.report import Cell, Report, Table
 from dff.formats.safe_write import atomic_path
 from dff.model.network import build_depth_network
@@ -97,11 +97,6 @@ class Protocol:
             raise ValueError("variants: every one needs a name of its own, with letters or digits in it")
         if self.steps < 1:
             raise ValueError(f"steps {self.steps}; give at least 1")
-
-
-def folder_name(name: str) -> str:
-    """A variant's name as that of a folder."""
-    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
 
 
 def changed(config: _Table, change: dict[str, Any], place: str = "") -> _Table:

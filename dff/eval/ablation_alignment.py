@@ -18,11 +18,10 @@ from dff.eval.ablation import (
     all_scores,
     averaged_weights,
     changed,
-    folder_name,
     score_key,
     trained_into,
 )
-from dff.eval.inputs import Say
+from dff.eval.inputs import Say, folder_name
 from dff.eval.report import Cell, Report, Table
 from dff.recipes import load_recipe
 from dff.simulator.photos import PhotoPack

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dff.eval.inputs import folder_name
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -117,8 +119,3 @@ class Protocol:
     def seeds_of(self, variant: Variant) -> tuple[int, ...]:
         """Seeds of one row."""
         return variant.seeds or self.seeds
-
-
-def folder_name(name: str) -> str:
-    """A variant's name as that of a folder."""
-    return "-".join("".join(c if c.isalnum() or c in "+*." else " " for c in name).split())

@@ -20,8 +20,8 @@ from dff.autofocus.load import load_autofocus
 from dff.autofocus.losses import FocalConsistencyConfig
 from dff.autofocus.models import AutofocusNet
 from dff.eval.ablation import changed
-from dff.eval.autofocus_protocol import Protocol, Variant, folder_name
-from dff.eval.inputs import Say
+from dff.eval.autofocus_protocol import Protocol, Variant
+from dff.eval.inputs import Say, folder_name
 from dff.recipes import load_recipe
 from dff.simulator.workers import one_torch_thread
 from dff.train import checkpoint

@@ -36,6 +36,11 @@ class Seeds:
         return range(self.first, self.first + min(self.count, limit or self.count))
 
 
+def folder_name(name: str) -> str:
+    """A variant's name as that of a folder; "D*" and "D1+FCL" keep what tells them apart."""
+    return "-".join("".join(c if c.isalnum() or c in "+*." else " " for c in name).split())
+
+
 def data_folder(given: Path | None) -> Path:
     """The folder of real stacks: ``given``, else the environment variable DFF_DATA.
 
