@@ -21,13 +21,8 @@ from dff.simulator.photos import PhotoPack
 from dff.stack import FocalStack
 from dff.train.augment import align, alignment_errors
 from dff.train.focus_head_config import FocusHeadSourceConfig
-from dff.train.focus_head_source import (
-    as_pictures,
-    consecutive,
-    random_regions,
-    sweep_blur_px,
-    true_index,
-)
+from dff.train.focus_head_source import consecutive, random_regions, true_index
+from dff.train.focus_head_stacks import as_pictures, sweep_blur_px
 
 _AT_ONCE = 7  # starts encoded together
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dff.data.af_patches import SimulatedPatches, patches_file
 from dff.simulator.camera_model import CameraModel
@@ -19,9 +17,9 @@ from dff.simulator.camera_prior import load_camera
 from dff.simulator.textures import to_display
 from dff.train.augment import Batch
 from dff.train.focus_head_config import FocusHeadTrainConfig
+from dff.train.focus_head_stacks import aligned_stacks
 
 Run = TypeVar("Run")
-Aligner = Callable[[Tensor, tuple[Tensor, Tensor], Tensor, int, torch.Generator], Batch]
 
 _OPENED = cache(SimulatedPatches)  # gigabytes: one copy per process
 
@@ -56,14 +54,8 @@ def sweep_blur(patches: SimulatedPatches) -> float:
     return abs(float(lens.coc_px(patches.focus[-1], patches.focus[0])))
 
 
-def patch_stacks(
-    config: FocusHeadTrainConfig, split: str, seed: int, device: torch.device, aligned: Aligner
-) -> Batch:
-    """As `focus_stacks`, of patches of one split, mirrored at random.
-
-    Args:
-        aligned: brings pictures (B,K,3,h,w) and halves onto the reference slice, by matrices (B,K,2,3).
-    """
+def patch_stacks(config: FocusHeadTrainConfig, split: str, seed: int, device: torch.device) -> Batch:
+    """As `dff.train.focus_head_stacks.focus_stacks`, of patches of one split, mirrored at random."""
     patches = _OPENED(patches_file(config.source.patches, split))
     random = np.random.default_rng(seed)
     chosen = random.choice(len(patches), config.source.batch)
@@ -73,7 +65,7 @@ def patch_stacks(
     matrices = torch.from_numpy(patches.matrices[chosen]).to(device)
     generator = torch.Generator(device).manual_seed(seed)
     dioptre = torch.from_numpy(np.stack([patches.depth(int(k)) for k in chosen])).to(device)
-    stacks = aligned(images, (left, right), matrices, patches.reference, generator)
+    stacks = aligned_stacks(config, images, (left, right), matrices, patches.reference, generator)
     stacks |= {"dioptre": dioptre, "valid": torch.isfinite(dioptre)}
     across, down = (bool(random.integers(2)) for _ in range(2))
     axes = [axis for axis, turned in ((-1, across), (-2, down)) if turned]

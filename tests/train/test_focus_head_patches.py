@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from dff.train.__main__ import main
 from dff.train.augment import Batch
 from dff.train.focus_head_config import FocusHeadSourceConfig, FocusHeadTrainConfig
 from dff.train.focus_head_patches import patch_stacks, with_patches
-from dff.train.focus_head_source import FocusHeadSource, aligned_stacks, sets_of, true_index
+from dff.train.focus_head_source import FocusHeadSource, sets_of, true_index
 from dff.train.focus_head_task import FocusHeadTask
 
 CPU = torch.device("cpu")
@@ -32,7 +31,7 @@ def recipe() -> FocusHeadTrainConfig:
 
 
 def stacks(recipe: FocusHeadTrainConfig, split: str, seed: int) -> Batch:
-    return patch_stacks(recipe, split, seed, CPU, partial(aligned_stacks, recipe))
+    return patch_stacks(recipe, split, seed, CPU)
 
 
 def test_stacks_of_patches_have_their_truth(recipe: FocusHeadTrainConfig, folder: Path) -> None:
