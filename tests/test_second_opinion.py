@@ -62,12 +62,3 @@ def test_a_network_out_of_its_depth_is_less_sure() -> None:
         depth = LearnedModel("wrong", Wrong().eval()).depth(stack, alignment)
     assert depth.info["contradicted"] > 0.4
     assert depth.confidence.max() < 0.65
-
-
-def test_what_is_smeared_beyond_an_edge_is_no_contradiction() -> None:
-    truth = np.broadcast_to(HALVES / 2, (64, 96)).astype(np.float32)
-    positions = np.array([0.5, 1.0, 1.5])
-    shifted = np.roll(truth, 2, axis=1)
-    shifted[:, :2] = 0
-    assert contradicted(shifted, slices(), positions) == 0
-    assert contradicted(np.roll(truth, 12, axis=1), slices(), positions) > 0.05
