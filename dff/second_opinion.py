@@ -21,7 +21,7 @@ LONG_SIDE = 320  # px of the reduced stack
 PLAIN = 0.8  # confidence of the classical engine from which a place is plainly in focus
 OFF = 0.25  # of the sweep, and a step, is a contradiction; below that the classical engine may be in error
 LEAST_PLACES = 0.003  # of the picture; fewer say nothing
-# of opaque things: at most 0.07, of 9 in 10 of the hardest simulated stacks: 0.26; through a microscope: 0.27, 0.73
+# of opaque things at most 0.07, of 9 in 10 of the hardest simulated stacks 0.26; of microscopes 0.27, 0.73
 TOLERATED = 0.26
 
 
