@@ -255,7 +255,7 @@ def _gradient(luma: Array) -> Array:
     """(H,W) magnitude of the Sobel gradient, per pixel."""
     dx = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=1 / 8)
     dy = cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return cv2.magnitude(dx, dy)
+    return np.sqrt(dx * dx + dy * dy)  # cv2.magnitude rounds by where its pictures lie in memory
 
 
 def _lumas(slices: Iterable[Array], shape: tuple[int, ...]) -> Iterable[Array]:

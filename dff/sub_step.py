@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from dff.classical.focus_measure import focus_measure
+from dff.classical.volume import noise_floor
 from dff.stack import to_luma
 
 _WINDOW_SIGMA = 3.0  # px: the focus measure is summed over such a Gaussian
@@ -23,7 +24,6 @@ _FARTHEST = 1.5  # slices: a summit farther off is another one
 _RESIDUAL_BOX = 9  # px over which the misfit is averaged
 _SHARE_OF_SCALE = 0.7  # deviation of the network's depth from its Laplace scale, which is that of all errors
 _SMOOTH_SIGMA, _SPREAD_SIGMA = 1.5, 8.0  # px
-_NOISE_QUANTILE, _FLOOR = 0.4, 1e-4  # as of `dff.classical.volume`
 _NEVER = 1e6  # variance of what is not known
 
 DENSE = 3
@@ -38,7 +38,7 @@ def focus_curves(slices: Sequence[np.ndarray]) -> np.ndarray:
     for k, image in enumerate(slices):
         luma = to_luma(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
         cv2.GaussianBlur(measure(luma), (0, 0), _WINDOW_SIGMA, dst=curves[k])
-    curves += np.float32(np.quantile(curves.min(axis=0), _NOISE_QUANTILE) + _FLOOR)
+    curves += noise_floor(curves.min(axis=0))
     return np.log(curves, out=curves)
 
 

@@ -141,16 +141,21 @@ def focus_volume(
     return FocusVolume(_blend(energy, config), guide, fine, seen, factor)
 
 
+def noise_floor(least: np.ndarray) -> np.float32:
+    """What to add to energies before the logarithm, from the least energy of every pixel."""
+    return np.float32(float(np.quantile(least, NOISE_QUANTILE)) + FLOOR)
+
+
 def _to_log(volume: np.ndarray) -> None:
     """Energies -> logarithms above the noise floor, in place; -1 marks slices that do not show a pixel."""
     missing = volume < 0
     least = np.where(missing, np.inf, volume).min(axis=0)
     sample = least[::2, ::2]
-    floor = float(np.quantile(sample[np.isfinite(sample)], NOISE_QUANTILE)) + FLOOR
+    floor = noise_floor(sample[np.isfinite(sample)])
     if missing.any():
         # Such a slice says nothing: it takes the pixel's least energy.
         np.copyto(volume, least[None], where=missing)
-    volume += np.float32(floor)
+    volume += floor
     np.log(volume, out=volume)
 
 

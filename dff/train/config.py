@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from dff.model.network import NAMED, DepthConfig, NetworkConfig
@@ -12,6 +13,22 @@ from dff.simulator.capture import SimulationConfig
 def _check_range(owner: str, name: str, pair: tuple[float, float], least: float) -> None:
     if not least <= pair[0] <= pair[1]:
         raise ValueError(f"{owner}: {name} {pair} must be {least:g} <= low <= high")
+
+
+def takes(share: float, given: Path | None, option: str, setting: str, remedy: str) -> bool:
+    """Whether a recipe of which ``setting`` is ``share`` takes what a command-line ``option`` gives.
+
+    Args:
+        remedy: what to give where it is missing, and how to make it.
+
+    Raises:
+        ValueError: a recipe that wants something and gets nothing, or the reverse.
+    """
+    if given is None and share > 0:
+        raise ValueError(f"{setting} is {share:g}: give {remedy}")
+    if given is not None and share <= 0:
+        raise ValueError(f"{option}: this recipe takes none; choose one with {setting} above 0")
+    return given is not None
 
 
 @dataclass(frozen=True)

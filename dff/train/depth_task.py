@@ -15,7 +15,7 @@ from dff.model.network import build_depth_network
 from dff.simulator.photos import PhotoPack
 from dff.simulator.scene_pack import load_scenes
 from dff.train.augment import Batch
-from dff.train.config import DepthRunConfig, RunConfig, TrainConfig
+from dff.train.config import DepthRunConfig, RunConfig, TrainConfig, takes
 from dff.train.losses import PARTS, depth_loss
 from dff.train.source import SimulatedSource, Source, validation_batches
 from dff.train.task import Precision
@@ -92,15 +92,11 @@ def with_scenes(config: Run, path: Path | None) -> Run:
         FileNotFoundError: no such file.
     """
     share = config.source.rendered_share if isinstance(config, TrainConfig) else 0.0
-    if path is None:
-        if share > 0:
-            raise ValueError(
-                f"source.rendered_share is {share:g}: give rendered scenes by --scenes FILE "
-                "(python -m dff.train.render_scenes makes one)"
-            )
+    remedy = "rendered scenes by --scenes FILE (python -m dff.train.render_scenes makes one)"
+    if not takes(share, path, "--scenes", "source.rendered_share", remedy):
         return config
-    if not (isinstance(config, TrainConfig) and share > 0):
-        raise ValueError("--scenes: this recipe takes none; choose one with source.rendered_share above 0")
+    assert isinstance(config, TrainConfig)
+    assert path is not None
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of rendered scenes")
     return replace(config, source=replace(config.source, scenes=str(path)))

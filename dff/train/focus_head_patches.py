@@ -16,12 +16,13 @@ from dff.simulator.camera_model import CameraModel
 from dff.simulator.camera_prior import load_camera
 from dff.simulator.textures import to_display
 from dff.train.augment import Batch
+from dff.train.config import takes
 from dff.train.focus_head_config import FocusHeadTrainConfig
 from dff.train.focus_head_stacks import aligned_stacks
 
 Run = TypeVar("Run")
 
-_OPENED = cache(SimulatedPatches)  # gigabytes: one copy per process
+_opened = cache(SimulatedPatches)  # gigabytes: one copy per process
 
 
 def with_patches(config: Run, folder: Path | None) -> Run:
@@ -32,20 +33,19 @@ def with_patches(config: Run, folder: Path | None) -> Run:
         FileNotFoundError: no train.h5 or val.h5 in the folder.
     """
     share = config.source.patches_share if isinstance(config, FocusHeadTrainConfig) else 0.0
-    if folder is None:
-        if share > 0:
-            raise ValueError(
-                f"source.patches_share is {share:g}: give the folder of the patches by --patches FOLDER "
-                "(python -m dff.train.autofocus_patches makes them)"
-            )
+    remedy = (
+        "the folder of the patches by --patches FOLDER (python -m dff.train.autofocus_patches makes them)"
+    )
+    if not takes(share, folder, "--patches", "source.patches_share", remedy):
         return config
-    if not (isinstance(config, FocusHeadTrainConfig) and share > 0):
-        raise ValueError("--patches: this recipe takes none; choose one with source.patches_share above 0")
+    assert isinstance(config, FocusHeadTrainConfig)
+    assert folder is not None
     for split in ("train", "val"):
-        _OPENED(patches_file(folder, split))
+        _opened(patches_file(folder, split))
     return replace(config, source=replace(config.source, patches=str(folder)))
 
 
+@cache  # it reads the camera's recipe
 def sweep_blur(patches: SimulatedPatches) -> float:
     """Blur diameter [px] of one end of the ladder focused at the other, of the camera that took a file."""
     camera = load_camera(json.loads(patches.settings)["patches"]["camera"])
@@ -56,7 +56,7 @@ def sweep_blur(patches: SimulatedPatches) -> float:
 
 def patch_stacks(config: FocusHeadTrainConfig, split: str, seed: int, device: torch.device) -> Batch:
     """As `dff.train.focus_head_stacks.focus_stacks`, of patches of one split, mirrored at random."""
-    patches = _OPENED(patches_file(config.source.patches, split))
+    patches = _opened(patches_file(config.source.patches, split))
     random = np.random.default_rng(seed)
     chosen = random.choice(len(patches), config.source.batch)
     light = torch.from_numpy(np.stack([patches.stack(int(k)) for k in chosen])).to(device)  # B,K,2,h,w
