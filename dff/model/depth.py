@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dff.model.features import Conv, Norm, Residual
+from dff.model.features import Conv, Norm, Residual, without_gradient_on_cpu
 
 VARIANCE_FLOOR = 1e-4  # a hundredth of the sweep: below it a distribution counts as one slice
 
@@ -70,6 +70,21 @@ def pooled_over_slices(features: Tensor, share: Tensor) -> Tensor:
     return total.permute(0, 3, 1, 2)
 
 
+def joined(coarse: Tensor, fine: Tensor) -> Tensor:
+    """``fine`` (M,C,H,W) and ``coarse`` (M,C,H/2,W/2) at twice its size, added; halves are rounded up."""
+
+    def doubled(x: Tensor) -> Tensor:
+        larger = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return larger[..., : fine.shape[-2], : fine.shape[-1]]
+
+    if not without_gradient_on_cpu(fine):
+        return fine + doubled(coarse)
+    total = torch.empty_like(fine)
+    for k in range(len(fine)):  # one after the other, so that what is doubled stays in the cache
+        torch.add(fine[k : k + 1], doubled(coarse[k : k + 1]), out=total[k : k + 1])
+    return total
+
+
 def convex_upsample(coarse: Tensor, weights: Tensor) -> Tensor:
     """(B,2h,2w): every fine pixel a convex mix of the 3x3 coarse ones round it (Teed & Deng, RAFT, 2020).
 
@@ -121,8 +136,7 @@ class Completion(nn.Module):
             skips.append(x)
         x = skips.pop()
         for block in self.ascend:
-            skip = skips.pop()
-            x = block(skip + F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False))
+            x = block(joined(x, skips.pop()))
         correction = self.correct(x)[:, 0].float()
         return convex_upsample(u + correction, self.weights(x)), correction
 

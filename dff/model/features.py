@@ -31,6 +31,19 @@ def with_neighbours(x: Tensor, n: int) -> Tensor:
     return torch.cat((before, stack, after), dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
+def without_gradient_on_cpu(x: Tensor) -> bool:
+    """Whether maps may be gone through piece by piece, and overwritten: what a CPU's cache likes best."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled()
+
+
+def largest_of_four(x: Tensor) -> Tensor:
+    """Maximum of every 2 x 2 pixels of (M,C,H,W), H and W even."""
+    if not without_gradient_on_cpu(x):
+        return F.max_pool2d(x, 2)
+    rows = torch.maximum(x[:, :, ::2], x[:, :, 1::2])  # max_pool2d would note where it found them
+    return torch.maximum(rows[..., ::2], rows[..., 1::2])
+
+
 class Conv(nn.Module):
     """2D convolution of every slice, "same" padding, with an optional norm behind it."""
 
@@ -99,6 +112,10 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.relu_(self.second(F.relu_(self.first(x))).add_(x))
 
+    def overwrite(self, x: Tensor) -> None:
+        """The same in the place of ``x``; where no gradient is wanted."""
+        F.relu_(x.add_(self.second(F.relu_(self.first(x)))))
+
 
 class FocalResidual(nn.Module):
     """The same with both convolutions over three slices (the "3D ResNet block" of Table 3)."""
@@ -126,7 +143,7 @@ class SharpRegionDetector(nn.Module):
         nn.init.normal_(self.score.conv.weight, std=0.1 * channels**-0.5)
 
     def forward(self, x: Tensor, n: int) -> Tensor:
-        if x.device.type == "cpu" and not torch.is_grad_enabled():
+        if without_gradient_on_cpu(x):
             return self._slice_by_slice(x, n)
         features = self.residual(x)
         return features + F.relu_(self.score(F.relu_(self.compare(features, n))))
@@ -135,7 +152,7 @@ class SharpRegionDetector(nn.Module):
         """The same in the memory of ``x``, which is used up; what one slice needs stays in the cache."""
         stack = x.unflatten(0, (-1, n))
         for k in range(n):
-            stack[:, k] = self.residual(stack[:, k])
+            self.residual.overwrite(stack[:, k])
         before = stack[:, 0]
         for k in range(n):
             one = stack[:, k].clone()
@@ -198,7 +215,7 @@ class EffectiveDownsampling(nn.Module):
         if self.kind == "pool3d":
             one, two, three = with_neighbours(x, n).chunk(3, dim=1)
             x = torch.maximum(torch.maximum(one, two), three)
-        pooled = F.avg_pool2d(x, 2) if self.kind == "avg+conv3d" else F.max_pool2d(x, 2)
+        pooled = F.avg_pool2d(x, 2) if self.kind == "avg+conv3d" else largest_of_four(x)
         out = self.focal(pooled, n)
         if self.strided is not None:
             out = out.add_(self.strided(x))

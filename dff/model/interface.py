@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dff.model.depth import Scale
 
-STRIDE = 32  # the deepest map; pictures are padded to a multiple of it
+STRIDE = 32  # px of the deepest map; tiles begin at multiples of it
 
 
 @dataclass
@@ -85,10 +85,10 @@ def check_inputs(images: Tensor, u: Tensor) -> None:
         raise ValueError(f"images are {images.dtype}; give floating point values in [0,1]")
 
 
-def padded(images: Tensor) -> Tensor:
-    """Bottom and right of (B,N,3,H,W) repeated until height and width are multiples of `STRIDE`."""
+def padded(images: Tensor, stride: int = STRIDE) -> Tensor:
+    """Bottom and right of (B,N,3,H,W) repeated until height and width are multiples of ``stride``."""
     height, width = images.shape[-2:]
-    below, right = -height % STRIDE, -width % STRIDE
+    below, right = -height % stride, -width % stride
     if not (below or right):
         return images
     flat = F.pad(images.flatten(0, 1), (0, right, 0, below), mode="replicate")

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dff.model import prior
-from dff.model.depth import Completion, Scale, Uncertainty, expectation, pooled_over_slices
+from dff.model.depth import Completion, Scale, Uncertainty, expectation, joined, pooled_over_slices
 from dff.model.features import (
     Conv,
     EfdKind,
@@ -25,7 +25,8 @@ from dff.model.interface import DepthModel, DepthOutput, Tones, check_inputs, pa
 from dff.model.wild import WildConfig, WildNetwork
 from dff.weights import load_network
 
-_DEEP_LEVELS = 2  # of the volume, below 1/8
+_STRIDE = 8  # pictures are padded to a multiple of it: the finest that all scales need
+_DEEP_LEVELS = 2  # of the volume, below 1/8; a row or column that is left over there is a cell of its own
 _LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
 
 
@@ -155,7 +156,7 @@ class DepthNetwork(DepthModel):
     def _explained(self, images: Tensor, u: Tensor, tones: Tones | None, *, keep_maps: bool) -> Explained:
         check_inputs(images, u)
         height, width = images.shape[-2:]
-        seen, mean, variance, scales, maps = self._seen(padded(images), u, tones, keep_maps)
+        seen, mean, variance, scales, maps = self._seen(padded(images, _STRIDE), u, tones, keep_maps)
         fine, correction = self.completion(seen, mean, variance)
         log_scale = self.uncertainty(mean, variance, correction, u)
         if not self.training:
@@ -190,7 +191,7 @@ class DepthNetwork(DepthModel):
         for down, encode in zip(self.down, self.encode[1:], strict=True):
             volumes.append(encode(down(volumes[-1], n), n))
         for block in self.deep:
-            volumes.append(block(F.max_pool2d(volumes[-1], 2), n))
+            volumes.append(block(F.max_pool2d(volumes[-1], 2, ceil_mode=True), n))
         return volumes
 
     def _decode(
@@ -199,12 +200,12 @@ class DepthNetwork(DepthModel):
         """Distributions at 1/8, 1/4, 1/2, and the features (B*N,C,h,w) that they come from, or their last."""
         x = volumes.pop()
         for _ in self.deep:
-            x = _upsample(x).add_(volumes.pop())
+            x = joined(x, volumes.pop())
         scales: list[Scale] = []
         maps: list[Tensor] = []
         for level, (decode, score) in enumerate(zip(self.decode, self.score, strict=True)):
             if level:
-                x = _upsample(self.narrow[level - 1](x)).add_(volumes.pop())
+                x = joined(self.narrow[level - 1](x), volumes.pop())
             x = decode(x, n)
             maps = [*maps, x] if keep_maps else [x]
             logits = score(x)[:, 0].unflatten(0, (-1, n)).float()

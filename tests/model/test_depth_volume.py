@@ -9,6 +9,7 @@ from dff.model.depth import (
     beyond_two_slices,
     convex_upsample,
     expectation,
+    joined,
     pooled_over_slices,
 )
 
@@ -80,3 +81,15 @@ def test_uncertainty_rises_with_variance_and_tells_depth_nothing_back() -> None:
     unsure.sum().backward()
     assert mean.grad is None
     assert judge.last.conv.weight.grad is not None
+
+
+def test_joined_adds_what_is_doubled_and_leaves_both_as_they_were() -> None:
+    coarse, fine = torch.rand(3, 4, 3, 5), torch.rand(3, 4, 5, 9)
+    before = fine.clone()
+    at_once = joined(coarse, fine)
+    with torch.no_grad():
+        in_parts = joined(coarse, fine)
+    doubled = torch.nn.functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(at_once, fine + doubled[..., :5, :9])
+    torch.testing.assert_close(in_parts, at_once)
+    assert torch.equal(fine, before)

@@ -10,6 +10,7 @@ from torch import Tensor
 from dff.model.features import (
     EffectiveDownsampling,
     FocalConv,
+    largest_of_four,
     sharp_region_detector,
     with_neighbours,
 )
@@ -112,3 +113,11 @@ def test_srd_slice_by_slice_is_srd_at_once(n: int) -> None:
     with torch.no_grad():
         in_parts = srd(x.clone(), n)
     torch.testing.assert_close(in_parts, at_once)
+
+
+def test_largest_of_four_is_max_pooling() -> None:
+    x = torch.randn(2, 3, 6, 10).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        in_parts = largest_of_four(x)
+    assert torch.equal(in_parts, torch.nn.functional.max_pool2d(x, 2))
+    assert torch.equal(largest_of_four(x), in_parts)
