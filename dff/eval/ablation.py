@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
 import torch
@@ -82,14 +83,14 @@ class Protocol:
     Args:
         recipe: of train/, which the variants change.
         steps: of every variant; the learning rate falls to zero over all of them.
-        seed: of every variant.
+        seeds: every variant is trained once with each; the table has the means and how far runs lie apart.
     """
 
     recipe: str
     steps: int
     held_out: HeldOut
     variants: tuple[Variant, ...]
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         folders = [folder_name(variant.name) for variant in self.variants]
@@ -97,6 +98,8 @@ class Protocol:
             raise ValueError("variants: every one needs a name of its own, with letters or digits in it")
         if self.steps < 1:
             raise ValueError(f"steps {self.steps}; give at least 1")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {list(self.seeds)}; give at least one, and none twice")
 
 
 def changed(config: _Table, change: dict[str, Any], place: str = "") -> _Table:
@@ -157,13 +160,14 @@ def held_out_stacks(protocol: Protocol, photos: PhotoPack | None) -> dict[float,
 def trained_scores(
     config: TrainConfig,
     protocol: Protocol,
+    seed: int,
     folder: Path,
     stacks: dict[float, list[Batch]],
     photos: PhotoPack | None,
     say: Say,
 ) -> dict[str, float]:
     """Train a variant in ``folder``, which is emptied, and score its averaged weights."""
-    seconds, steps = trained_into(folder, config, protocol.seed, photos, say)
+    seconds, steps = trained_into(folder, config, seed, photos, say)
     network = build_depth_network(config.network_config)
     network.load_state_dict(averaged_weights(folder))
     found = {"parameters": float(network.parameter_count), "cpu_s": seconds, "steps": float(steps)}
@@ -231,9 +235,9 @@ def kept_scores(path: Path, key: str) -> dict[str, float] | None:
     return found
 
 
-def identity(config: TrainConfig, protocol: Protocol, photos: PhotoPack | None) -> str:
-    """Stands for all that scores depend on, but for the code."""
-    return score_key(config, protocol.seed, asdict(protocol.held_out), photos)
+def identity(config: TrainConfig, protocol: Protocol, seed: int, photos: PhotoPack | None) -> str:
+    """Stands for all that scores of a run depend on, but for the code."""
+    return score_key(config, seed, asdict(protocol.held_out), photos)
 
 
 def score_key(config: RunConfig, seed: int, held_out: object, photos: PhotoPack | None) -> str:
@@ -256,33 +260,60 @@ def run(
     chosen = protocol.variants[:limit]
     configs = [variant_config(protocol, variant) for variant in chosen]
     stacks: dict[float, list[Batch]] = {}
+    found = []
+    for seed in protocol.seeds:
 
-    def score(config: TrainConfig, folder: Path, say: Say) -> dict[str, float]:
-        if not stacks:
-            say("held-out stacks")
-            stacks.update(held_out_stacks(protocol, photos))
-        return trained_scores(config, protocol, folder, stacks, photos, say)
+        def score(config: TrainConfig, folder: Path, say: Say, seed: int = seed) -> dict[str, float]:
+            if not stacks:
+                say("held-out stacks")
+                stacks.update(held_out_stacks(protocol, photos))
+            return trained_scores(config, protocol, seed, folder, stacks, photos, say)
 
-    keys = [identity(config, protocol, photos) for config in configs]
-    found = all_scores(NAME, chosen, configs, keys, work, score, say)
-    tables = [_table(protocol, px, chosen, found) for px in protocol.held_out.misalignment_px]
+        keys = [identity(config, protocol, seed, photos) for config in configs]
+        found.append(
+            all_scores(f"{NAME}, seed {seed}", chosen, configs, keys, work / f"seed-{seed}", score, say)
+        )
+    tables = [
+        _table(protocol, px, chosen, list(zip(*found, strict=True)))
+        for px in protocol.held_out.misalignment_px
+    ]
     return Report(NAME, options, asdict(protocol), tables, [])
 
 
 def _table(
-    protocol: Protocol, px: float, variants: Sequence[Variant], found: Sequence[dict[str, float]]
+    protocol: Protocol, px: float, variants: Sequence[Variant], found: Sequence[Sequence[dict[str, float]]]
 ) -> Table:
+    """``found``: of every variant its runs, one of each seed."""
     held = protocol.held_out
+
+    def mean(runs: Sequence[dict[str, float]], name: str) -> float:
+        return fmean(run[name] for run in runs)
+
+    def to_reference(runs: Sequence[dict[str, float]]) -> tuple[float, float]:
+        """Least and largest MAE of the longest stacks over that of the first variant with the same seed."""
+        name = f"mae_{held.slices[-1]}_{px:g}"
+        ratios = [run[name] / first[name] for run, first in zip(runs, found[0], strict=True)]
+        return min(ratios), max(ratios)
+
     wanted = [f"{score}_{n}_{px:g}" for n in held.slices for score in ("mae", "rmse")]
     rows: list[list[Cell]] = [
-        [v.group, v.name, *(told[name] for name in wanted), told["parameters"] / 1e6, told["cpu_s"]]
-        for v, told in zip(variants, found, strict=True)
+        [
+            variant.group,
+            variant.name,
+            *(mean(runs, name) for name in wanted),
+            *to_reference(runs),
+            mean(runs, "parameters") / 1e6,
+            mean(runs, "cpu_s"),
+        ]
+        for variant, runs in zip(variants, found, strict=True)
     ]
     measured = {f"{score}, N={n}": ".4f" for n in held.slices for score in ("MAE", "RMSE")}
-    columns = {"group": "", "variant": "", **measured, "parameters [M]": ".3f", "CPU [s]": ".0f"}
+    apart = {f"{name} of {variants[0].name}, N={held.slices[-1]}": ".2f" for name in ("least", "most")}
+    columns = {"group": "", "variant": "", **measured, **apart, "parameters [M]": ".3f", "CPU [s]": ".0f"}
     note = (
         f"Each variant: {protocol.steps} steps of train/{protocol.recipe}.toml on one thread, one run with "
-        f"seed {protocol.seed}: differences of a few percent are within the noise. Errors in sweeps, means "
-        f"over all valid pixels of {held.batches} held-out batches. CPU: of the training and its simulation."
+        f"each seed of {', '.join(map(str, protocol.seeds))}. Errors in sweeps, means over the runs and over "
+        f"all valid pixels of {held.batches} held-out batches; least and most: MAE over that of the first "
+        "row with the same seed. CPU: of the training and its simulation."
     )
     return Table(f"Stacks misaligned by up to {px:g} px", columns, rows, note)

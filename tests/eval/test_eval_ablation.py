@@ -14,6 +14,7 @@ from dff.train.config import TrainConfig
 TINY = """
 recipe = "debug"
 steps = 2
+seeds = [0, 1]
 held_out = { seed = 7, batches = 1, misalignment_px = [0.0], slices = [3] }
 [[variants]]
 name = "as it is"
@@ -52,6 +53,13 @@ def test_wrong_changes_name_the_variant(change, message):
         ablation.variant_config(protocol, ablation.Variant("odd", "", change))
 
 
+def test_seeds_are_given_once_each():
+    protocol = load_recipe("eval", ablation.NAME, ablation.Protocol)
+    for seeds in ((), (1, 1)):
+        with pytest.raises(ValueError, match="give at least one, and none twice"):
+            replace(protocol, seeds=seeds)
+
+
 def test_variants_need_names_of_their_own():
     variant = ablation.Variant("a b", "")
     with pytest.raises(ValueError, match="name of its own"):
@@ -64,7 +72,7 @@ def test_nothing_is_trained_twice(tmp_path, capsys, monkeypatch):
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(TINY)
     # what a kill leaves behind: a folder without scores
-    (tmp_path / "ablation" / "two-places").mkdir(parents=True)
+    (tmp_path / "ablation" / "seed-0" / "two-places").mkdir(parents=True)
     arguments = ["ablation", "--protocol", str(recipe), "--out", str(tmp_path)]
     assert main(arguments) == 0
     first = (tmp_path / "ablation.md").read_text()
@@ -72,7 +80,7 @@ def test_nothing_is_trained_twice(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ablation, "trained_scores", None)  # may not be called again
     assert main(arguments) == 0
     assert (tmp_path / "ablation.md").read_text() == first
-    assert capsys.readouterr().err.count(": kept") == 2
+    assert capsys.readouterr().err.count(": kept") == 4
 
 
 ALIGNMENT = """
@@ -127,9 +135,9 @@ def test_what_scores_depend_on_is_known():
     protocol = load_recipe("eval", ablation.NAME, ablation.Protocol)
     config = load_recipe("train", "debug", TrainConfig)
     keys = {
-        ablation.identity(config, protocol, None),
-        ablation.identity(config, replace(protocol, seed=1), None),
-        ablation.identity(replace(config, steps=3), protocol, None),
-        ablation.identity(config, replace(protocol, held_out=replace(protocol.held_out, seed=2)), None),
+        ablation.identity(config, protocol, 0, None),
+        ablation.identity(config, protocol, 1, None),
+        ablation.identity(replace(config, steps=3), protocol, 0, None),
+        ablation.identity(config, replace(protocol, held_out=replace(protocol.held_out, seed=2)), 0, None),
     }
     assert len(keys) == 4
