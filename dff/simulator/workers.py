@@ -98,7 +98,7 @@ def _answer(line: Connection, process: BaseProcess) -> int:
 def _serve(work: Work, line: Connection) -> None:
     # Ctrl-C reaches all processes of a terminal: the first one decides what becomes of the others
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     with contextlib.suppress(EOFError):
         while (item := line.recv()) is not None:
             try:
@@ -110,11 +110,17 @@ def _serve(work: Work, line: Connection) -> None:
             line.send(item)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Called in a worker: it ends as soon as its parent has, however that came about."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
+    sentinel = parent.sentinel
+
+    def wait() -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _portable(error: Exception) -> Exception:

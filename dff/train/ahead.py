@@ -11,6 +11,7 @@ from multiprocessing import get_context
 
 import torch
 
+from dff.simulator.workers import end_with_parent
 from dff.train.augment import Batch
 
 Make = Callable[[int], Batch]
@@ -20,6 +21,7 @@ _make: Make | None = None  # of a worker
 
 def _begin(maker: Callable[[], Make]) -> None:
     global _make
+    end_with_parent()
     torch.set_num_threads(1)
     _make = maker()
 

@@ -130,12 +130,14 @@ def _simulated(
     from functools import partial
     from multiprocessing import get_context
 
+    from dff.simulator.workers import end_with_parent
+
     seeds = [scene_seed(arguments.seed, arguments.split, k) for k in range(first, arguments.scenes)]
     work = partial(_rows, config, photos=photos)
     if arguments.workers == 1:
         yield from enumerate(map(work, seeds), start=first)
         return
-    with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn"), end_with_parent) as pool:
         yield from enumerate(pool.map(work, seeds), start=first)
 
 

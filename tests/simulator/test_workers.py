@@ -83,14 +83,29 @@ def _sleep_long_but_first(folder: Path, item: int) -> None:
     (_touch if item == 0 else _sleep_long)(folder, item)
 
 
+def _maker(folder: Path) -> partial[None]:
+    return partial(_sleep_long, folder)
+
+
+WORKED_OFF = """from dff.simulator.workers import work_off
+from test_workers import _sleep_long
+def run(folder):
+    list(work_off(partial(_sleep_long, folder), range(2), 2))
+"""
+AHEAD = """from dff.train.ahead import Ahead
+from test_workers import _maker
+def run(folder):
+    Ahead(partial(_maker, folder), int, 4, 2)(0)
+"""
+
+
 @needs_proc
-def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+@pytest.mark.parametrize("work", [WORKED_OFF, AHEAD], ids=["worked off", "made ahead"])
+def test_workers_end_with_a_parent_that_is_killed(tmp_path, work):
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from functools import partial\nfrom pathlib import Path\n"
-        "from test_workers import _sleep_long\nfrom dff.simulator.workers import work_off\n"
-        "if __name__ == '__main__':\n"
-        f"    list(work_off(partial(_sleep_long, Path({str(tmp_path)!r})), range(2), 2))\n"
+        f"from functools import partial\nfrom pathlib import Path\n{work}"
+        f"if __name__ == '__main__':\n    run(Path({str(tmp_path)!r}))\n"
     )
     (tmp_path / "run.py").write_text(script)
     run = subprocess.Popen([sys.executable, str(tmp_path / "run.py")])
