@@ -23,6 +23,7 @@ from dff.commands.focus_options import Focus
 from dff.commands.focus_run_options import FocusRun
 from dff.commands.options import Align, Demo, Fuse, Info, Predict
 from dff.commands.simulate_options import Simulate
+from dff.threads import sleep_while_waiting
 
 Command = Predict | Align | Fuse | Focus | FocusRun | CaptureRun | Info | Demo | Simulate | Eval | Calibrate
 
@@ -179,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 when all is written, 2 after an error of the user's (one line on stderr), 1 when memory ran out, 130
     after Ctrl-C. Other exceptions are faults of dff and surface; DFF_TRACEBACK=1 surfaces all.
     """
+    sleep_while_waiting()
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv == ["--version"]:
         print(f"dff {__version__}")

@@ -17,6 +17,17 @@ from dff.cli import main
 from dff.commands import verbs
 
 
+@pytest.mark.parametrize("chosen", ["", "ACTIVE"])
+def test_threads_sleep_while_they_wait_unless_the_user_has_chosen(
+    chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    if not chosen:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == (chosen or "PASSIVE")
+
+
 @pytest.mark.parametrize("argv", [["--help"], [], ["predict", "--help"]])
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     script = (

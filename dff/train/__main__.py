@@ -14,6 +14,8 @@ from typing import Literal
 
 import tyro
 
+from dff.threads import sleep_while_waiting
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -98,6 +100,7 @@ def _run(arguments: Arguments) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
+    sleep_while_waiting()
     arguments = tyro.cli(Arguments, args=argv, prog="python -m dff.train", description=__doc__)
     try:
         _run(arguments)
