@@ -24,7 +24,7 @@ from dff.simulator.procedural import random_scenes
 from dff.simulator.render import render_stack
 from dff.simulator.rgbd import rgbd_layers
 from dff.simulator.scene_config import SceneConfig
-from dff.simulator.workers import one_torch_thread
+from dff.simulator.workers import end_with_parent, one_torch_thread
 
 NAME = "simulator-speed"
 FAR, NEAR = 0.3, 3.0  # dioptres
@@ -173,6 +173,7 @@ _worker = _Worker()
 
 
 def _begin(barrier: Barrier) -> None:
+    end_with_parent()
     torch.set_num_threads(1)
     _worker.barrier = barrier
 
