@@ -70,18 +70,19 @@ def pooled_over_slices(features: Tensor, share: Tensor) -> Tensor:
     return total.permute(0, 3, 1, 2)
 
 
+def doubled(x: Tensor) -> Tensor:
+    """(M,C,h,w) -> (M,C,2h,2w), bilinear."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
 def joined(coarse: Tensor, fine: Tensor) -> Tensor:
     """``fine`` (M,C,H,W) and ``coarse`` (M,C,H/2,W/2) at twice its size, added; halves are rounded up."""
-
-    def doubled(x: Tensor) -> Tensor:
-        larger = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return larger[..., : fine.shape[-2], : fine.shape[-1]]
-
+    height, width = fine.shape[-2:]
     if not without_gradient_on_cpu(fine):
-        return fine + doubled(coarse)
+        return fine + doubled(coarse)[..., :height, :width]
     total = torch.empty_like(fine)
     for k in range(len(fine)):  # one after the other, so that what is doubled stays in the cache
-        torch.add(fine[k : k + 1], doubled(coarse[k : k + 1]), out=total[k : k + 1])
+        torch.add(fine[k : k + 1], doubled(coarse[k : k + 1])[..., :height, :width], out=total[k : k + 1])
     return total
 
 

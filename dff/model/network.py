@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dff.model import prior
-from dff.model.depth import Completion, Scale, Uncertainty, expectation, joined, pooled_over_slices
+from dff.model.depth import Completion, Scale, Uncertainty, doubled, expectation, joined, pooled_over_slices
 from dff.model.features import (
     Conv,
     EfdKind,
@@ -75,10 +75,6 @@ DepthConfig = NetworkConfig | WildConfig
 
 NAMED: dict[str, DepthConfig] = {**SIZES, "dff-wild": WildConfig()}
 """The named sizes, and the paper's own network."""
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def focus_coordinate(positions: Tensor) -> Tensor:
@@ -213,7 +209,7 @@ class DepthNetwork(DepthModel):
                 said = F.avg_pool2d(hints[:, :, 0], 4 >> level) if level < 2 else hints[:, :, 0]
                 logits = logits + self.prior_gain[level].float() * said
             if scales:
-                logits = logits + _upsample(scales[-1].logits)
+                logits = logits + doubled(scales[-1].logits)
             scales.append(Scale(logits, expectation(logits, u)[1]))
         return scales, maps
 
