@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -260,19 +261,18 @@ def run(
     chosen = protocol.variants[:limit]
     configs = [variant_config(protocol, variant) for variant in chosen]
     stacks: dict[float, list[Batch]] = {}
+
+    def score(seed: int, config: TrainConfig, folder: Path, say: Say) -> dict[str, float]:
+        if not stacks:
+            say("held-out stacks")
+            stacks.update(held_out_stacks(protocol, photos))
+        return trained_scores(config, protocol, seed, folder, stacks, photos, say)
+
     found = []
     for seed in protocol.seeds:
-
-        def score(config: TrainConfig, folder: Path, say: Say, seed: int = seed) -> dict[str, float]:
-            if not stacks:
-                say("held-out stacks")
-                stacks.update(held_out_stacks(protocol, photos))
-            return trained_scores(config, protocol, seed, folder, stacks, photos, say)
-
         keys = [identity(config, protocol, seed, photos) for config in configs]
-        found.append(
-            all_scores(f"{NAME}, seed {seed}", chosen, configs, keys, work / f"seed-{seed}", score, say)
-        )
+        name, folder = f"{NAME}, seed {seed}", work / f"seed-{seed}"
+        found.append(all_scores(name, chosen, configs, keys, folder, partial(score, seed), say))
     tables = [
         _table(protocol, px, chosen, list(zip(*found, strict=True)))
         for px in protocol.held_out.misalignment_px
