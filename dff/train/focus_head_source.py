@@ -76,14 +76,15 @@ def true_index(dioptre: Tensor, valid: Tensor, regions: Tensor, focus: Tensor) -
         focus: (B,K) where the lens truly stood: a slice that is sharp is in focus, whatever the motor says.
     """
     height, width = dioptre.shape[-2:]
-    index = torch.empty(regions.shape[:2], dtype=torch.long, device=dioptre.device)
-    for b, row in enumerate(regions.long().tolist()):
-        for r, (x0, y0, x1, y1) in enumerate(row):
-            part = ..., slice(max(y0, 0), min(y1, height)), slice(max(x0, 0), min(x1, width))
-            depth, known = dioptre[b][part], valid[b][part]
-            median = (depth[known] if bool(known.any()) else depth).median()
-            index[b, r] = (focus[b] - median).abs().argmin()
-    return index
+    x, y = (torch.arange(side, device=dioptre.device) for side in (width, height))
+    left, top, right, bottom = (edge[..., None] for edge in regions.unbind(-1))
+    columns, rows = (x >= left) & (x < right), (y >= top) & (y < bottom)
+    inside = rows[..., :, None] & columns[..., None, :]  # B,R,H,W
+    known = inside & valid[:, None]
+    taken = torch.where(known.flatten(2).any(dim=-1)[..., None, None], known, inside).flatten(2)
+    depth = torch.where(taken, dioptre[:, None].flatten(2), torch.inf).sort(dim=-1).values
+    middle = (taken.sum(dim=-1, keepdim=True) - 1) // 2
+    return (focus[:, None] - depth.gather(-1, middle)).abs().argmin(dim=-1)
 
 
 def seen_of(stacks: Batch, chosen: Tensor) -> Seen:
