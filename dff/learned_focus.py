@@ -18,7 +18,7 @@ from dff.camera import LensCalibration
 from dff.classical.alignment import Alignment
 from dff.learned import work_factor, work_slices
 from dff.model.device import usable_device
-from dff.model.focus_head import KIND, FocusNetwork, Geometry, depth_index, load_focus_network
+from dff.model.focus_head import KIND, FocusNetwork, Geometries, depth_index, load_focus_network
 from dff.model.focus_head_encode import Encoded, Seen
 from dff.stack import FocalStack, Progress, Unit, to_float
 from dff.weights import SUFFIX, find_weights, known_weights, load_weights
@@ -46,7 +46,7 @@ class Looked:
     observed: tuple[int, ...]
     factor: int
     size: tuple[int, int]
-    geometry: Geometry
+    geometry: Geometries
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ class LearnedFocus:
                 picture; NaN where it is not known.
         """
         with torch.inference_mode():
-            geometry = self.network.head.geometry(encoded, encoded.places.new_tensor([blur_px]))
+            geometry = self.network.geometry(encoded, encoded.places.new_tensor([blur_px]))
         size = (stack.height, stack.width)
         return Looked(encoded, stack.positions, stack.unit, observed, factor, size, geometry)
 
@@ -129,7 +129,7 @@ class LearnedFocus:
         regions = torch.tensor([[[x0, y0, max(x1, x0 + 1e-3), max(y1, y0 + 1e-3)]]], device=device)
         with torch.inference_mode():
             pooled = self.network.pool(looked.encoded, regions)
-            logits = self.network.head(pooled, looked.encoded, looked.geometry)
+            logits = self.network.answer(pooled, looked.encoded, looked.geometry)
         return logits[0, 0].cpu().numpy(), pooled.depth[0, 0].cpu().numpy(), float(pooled.sure[0, 0])
 
     def focus(

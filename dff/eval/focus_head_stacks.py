@@ -161,8 +161,8 @@ def answers_of(head: LearnedFocus, encoded: Encoded, regions: Sequence[Roi], blu
     boxes = torch.tensor([[roi.x, roi.y, roi.x + roi.w, roi.y + roi.h] for roi in regions]).float()
     with torch.inference_mode():
         pooled = head.network.pool(encoded, boxes.expand(count, -1, -1))
-        geometry = head.network.head.geometry(encoded, torch.full((count,), blur_px))
-        logits = head.network.head(pooled, encoded, geometry)
+        geometry = head.network.geometry(encoded, torch.full((count,), blur_px))
+        logits = head.network.answer(pooled, encoded, geometry)
     shape = len(regions), count
     index, confidence, mixed = np.empty(shape, np.int64), np.empty(shape), np.empty(shape, bool)
     shares = np.empty((*shape, logits.shape[-1]))

@@ -1,18 +1,18 @@
 """The autofocus head: which slice of a ladder brings a region into focus, from any number of slices seen.
 
 Logits over the K slices of the ladder are -(d - k)^2 / tau, d the region's depth as a focal index, plus a
-residual. For that, what each slice seen shows of the region is turned into votes for every slice of the
-ladder, as a function of how far away that is; votes are pooled over the slices seen, put beside what a slice
-itself shows, and neighbours on the ladder compared. No index, and no number of slices, is built in: one set
-of weights serves one slice, some, and the whole stack. The make-up is this project's own.
+residual of votes (`dff.model.focus_head_votes`). No index, and no number of slices, is built in: one set
+of weights serves one slice, some, and the whole stack. Where there are the halves of a dual-pixel sensor, a
+part for them (`dff.model.focus_head_halves`) hears that answer and gives its own; without them it is silent.
+The make-up is this project's own.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +20,19 @@ from torch import Tensor, nn
 
 from dff.model.focus_head_cues import CELL, OCTAVES, PHASES, phase
 from dff.model.focus_head_encode import DEPTH_CELL, Encoded, Seen, encode, feature_count
-from dff.model.focus_head_pool import clipped, region_mean
+from dff.model.focus_head_halves import HalvesConfig, HalvesHead
+from dff.model.focus_head_pool import by_cells, clipped, region_mean
+from dff.model.focus_head_votes import INDEX_SCALES, Geometry, LadderVotes, steps
 from dff.model.network import DepthNetwork, NetworkConfig
 from dff.weights import load_network
 
 KIND = "focus_head"
 """What files of weights call it."""
 
-_INDEX_SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # slices
-_BLUR_SCALES = (0.5, 1.5, 4.0, 12.0)  # px of blur diameter
+Trained = Literal["head", "all", "halves"]
+
 _KNEE = 4.0  # slices: beyond, the parabola goes on as a line
 _ENERGY_FLOOR = 1e-5
-_SAME = 1e-3  # steps: what is this near is the slice itself
 _FIRST_TRUST = -4.0  # before training depth hardly counts: from few slices it is far off
 
 
@@ -64,50 +65,17 @@ class Pooled(NamedTuple):
         slices: (B,R,n,D) what each slice seen shows of each region.
         depth: (B,R,K) share of each slice of the ladder in the region's depth; zeros where it is unknown.
         sure: (B,R) mean probability that the depth of its pixels is right.
+        halves: (B,R,n,D+1) what the halves of each slice show, or None.
     """
 
     slices: Tensor
     depth: Tensor
     sure: Tensor
+    halves: Tensor | None = None
 
 
-class Geometry(NamedTuple):
-    """Where the slices of the ladder are, seen from the slices that were seen.
-
-    Args:
-        far: (B,K,n,V) how far they are, as votes take it in.
-        nearest: (B,K) which slice seen is nearest.
-        seen: (B,K) 1 for the slices that were seen, else 0.
-    """
-
-    far: Tensor
-    nearest: Tensor
-    seen: Tensor
-
-
-def shifted(x: Tensor, by: int) -> Tensor:
-    """(...,K,C) read ``by`` places further on along K; the ends are repeated."""
-    at = (torch.arange(x.shape[-2], device=x.device) + by).clamp(0, x.shape[-2] - 1)
-    return x[..., at, :]
-
-
-class FocalLinear(nn.Module):
-    """x + ReLU(linear of a slice and its neighbours ``reach`` away) along the last axis but one."""
-
-    def __init__(self, channels: int, reach: int = 1) -> None:
-        super().__init__()
-        self.reach = reach
-        self.linear = nn.Linear(3 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        near = (shifted(x, -self.reach), x, shifted(x, self.reach))
-        return x + F.relu(self.linear(torch.cat(near, dim=-1)))
-
-
-def _steps(distance: Tensor, scales: tuple[float, ...]) -> Tensor:
-    """(...) signed distances -> (...,S) in [-1,1], steep within each scale."""
-    wide = distance[..., None]
-    return wide / (wide.abs() + wide.new_tensor(scales))
+Geometries = tuple[Geometry, Geometry | None]
+"""Where the slices of the ladder are, for the head and for its part that reads halves."""
 
 
 def depth_index(shares: Tensor) -> Tensor:
@@ -120,82 +88,32 @@ def depth_index(shares: Tensor) -> Tensor:
     return (k - 0.5 + inside.clamp(0, 1))[..., 0].clamp(0, shares.shape[-1] - 1)
 
 
-class FocusHead(nn.Module):
+class FocusHead(LadderVotes):
     """Pooled regions -> logits over the ladder."""
 
     def __init__(self, config: FocusHeadConfig, features: int) -> None:
-        super().__init__()
-        c, v = config.channels, config.votes
-        width = features + 2 * OCTAVES + PHASES + 1
+        shown, told = features + 2 * OCTAVES + PHASES + 1, len(INDEX_SCALES) + 2
+        super().__init__(shown, told, config.channels, config.votes, config.blocks)
         self.norm = nn.LayerNorm(features)
-        self.read = nn.Linear(width + 2, c)
-        self.compare = nn.ModuleList(FocalLinear(c) for _ in range(2))
-        self.context = nn.Linear(2 * c, c)
-        self.vote = nn.Linear(c, v)
-        self.distance = nn.Linear(len(_INDEX_SCALES) + 2 * len(_BLUR_SCALES) + 1, v, bias=False)
-        self.own = nn.Linear(c, v)
-        self.gather = nn.Linear(3 * v + len(_INDEX_SCALES) + 3, v)
-        self.blocks = nn.ModuleList(FocalLinear(v, 2**i) for i in range(config.blocks))
-        self.residual = nn.Linear(v, 1)
         self.trust = nn.Linear(5, 1)
-        for silent in (self.residual, self.trust):
-            nn.init.zeros_(silent.weight)
-            nn.init.zeros_(silent.bias)
+        nn.init.zeros_(self.trust.weight)
         nn.init.constant_(self.trust.bias, _FIRST_TRUST)
 
-    def geometry(self, encoded: Encoded, blur_px: Tensor) -> Geometry:
-        """What depends on no region: how far every slice of the ladder is from every slice seen.
-
-        Args:
-            blur_px: (B,) as for `FocusNetwork.forward`.
-        """
+    def forward(self, pooled: Pooled, encoded: Encoded, geometry: Geometry) -> tuple[Tensor, Tensor]:
+        """(B,R,K) logits, and (B,R,n,C) what was made of each slice; see `FocusNetwork.forward`."""
         places, ladder = encoded.places, encoded.ladder
-        count = ladder.shape[1]
-        step = (ladder[:, -1:] - ladder[:, :1]) / (count - 1)
-        away = (ladder[:, :, None] - places[:, None]) / step[..., None]  # B,K,n, in mean steps of the ladder
-        known = torch.isfinite(blur_px).to(away.dtype)[:, None, None]
-        blur = away * (torch.nan_to_num(blur_px) / (count - 1)).to(away.dtype)[:, None, None]  # px, signed
-        sizes = _steps(blur, _BLUR_SCALES) * known[..., None]
-        known = known.expand_as(away)[..., None]
-        far = torch.cat((_steps(away, _INDEX_SCALES), sizes, sizes.abs(), known), dim=-1)
-        distance, nearest = away.abs().min(dim=2)
-        return Geometry(self.distance(far), nearest, (distance < _SAME).to(away.dtype))
-
-    def forward(self, pooled: Pooled, encoded: Encoded, geometry: Geometry) -> Tensor:
-        """(B,R,K) logits; see `FocusNetwork.forward`."""
-        places, ladder = encoded.places, encoded.ladder
-        x = self._slices(pooled, places, ladder)  # B,R,n,C
-        votes = F.relu(self.vote(x)[:, :, None] * geometry.far[:, None])  # B,R,K,n,V
-        at = geometry.nearest[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[-1])
-        own = F.relu(self.own(x.gather(2, at)))  # what a slice itself shows, or the nearest that was seen
+        split = [self.norm.normalized_shape[0], pooled.slices.shape[-1] - self.norm.normalized_shape[0]]
+        features, cues = pooled.slices.split(split, dim=-1)
+        x = self.slices(torch.cat((self.norm(features), cues), dim=-1), places, ladder)
         has_depth = float(places.shape[1] > 1)
         index = depth_index(pooled.depth)[..., None] - torch.arange(ladder.shape[1], device=x.device)  # B,R,K
         shares = pooled.depth / pooled.sure.clamp_min(1e-6)[..., None]
         sure = pooled.sure[..., None].expand_as(index)
         of_depth = torch.cat(
-            (_steps(index, _INDEX_SCALES), torch.stack(((shares + 1e-3).log() / 4, sure), dim=-1)), dim=-1
+            (steps(index, INDEX_SCALES), torch.stack(((shares + 1e-3).log() / 4, sure), dim=-1)), dim=-1
         )
-        seen = geometry.seen[:, None, :, None].expand(*index.shape, 1)
-        told = (votes.mean(dim=3), votes.amax(dim=3), own, has_depth * of_depth, seen)
-        y = F.relu(self.gather(torch.cat(told, dim=-1)))
-        for block in self.blocks:
-            y = block(y)
-        residual = self.residual(y)[..., 0]
-        return has_depth * self._parabola(index, shares, pooled.sure, places, ladder) + residual
-
-    def _slices(self, pooled: Pooled, places: Tensor, ladder: Tensor) -> Tensor:
-        """(B,R,n,C): what each slice shows, beside its neighbours and the others."""
-        split = [self.norm.normalized_shape[0], pooled.slices.shape[-1] - self.norm.normalized_shape[0]]
-        features, cues = pooled.slices.split(split, dim=-1)
-        gaps = places.diff(dim=1) / (ladder[:, -1:] - ladder[:, :1]) * (ladder.shape[1] - 1)
-        gaps = F.pad(gaps, (1, 1))  # an end has no neighbour
-        around = torch.stack((gaps[:, :-1], gaps[:, 1:]), dim=-1).log1p()[:, None]
-        around = around.expand(*features.shape[:3], 2)
-        x = F.relu(self.read(torch.cat((self.norm(features), cues, around), dim=-1)))
-        for compare in self.compare:
-            x = compare(x)
-        both = torch.cat((x.mean(dim=2), x.amax(dim=2)), dim=-1)
-        return x + F.relu(self.context(both))[:, :, None]
+        residual = self.ballot(x, geometry, has_depth * of_depth)
+        return has_depth * self._parabola(index, shares, pooled.sure, places, ladder) + residual, x
 
     def _parabola(
         self, index: Tensor, shares: Tensor, sure: Tensor, places: Tensor, ladder: Tensor
@@ -217,24 +135,50 @@ class FocusNetwork(nn.Module):
     Args:
         depth: the backbone.
         config: of the head.
-        frozen: leave the backbone as it is: it stays in evaluation mode and takes no gradient.
+        halves: of its part for dual pixels; None: it has none.
+        trained: what takes a gradient: the "head", "all" (the backbone too), or the part for "halves"
+            alone. The backbone stays in evaluation mode unless it is trained.
     """
 
-    def __init__(self, depth: DepthNetwork, config: FocusHeadConfig, *, frozen: bool = True) -> None:
+    def __init__(
+        self,
+        depth: DepthNetwork,
+        config: FocusHeadConfig,
+        halves: HalvesConfig | None = None,
+        *,
+        trained: Trained = "head",
+    ) -> None:
         super().__init__()
-        self.config, self.frozen = config, frozen
-        self.depth = depth.requires_grad_(not frozen)
-        self.head = FocusHead(config, feature_count(depth))
+        self.config, self.trained = config, trained
+        self.depth = depth.requires_grad_(trained == "all")
+        self.head = FocusHead(config, feature_count(depth)).requires_grad_(trained != "halves")
+        self.halves = None if halves is None else HalvesHead(halves, config.channels)
 
     def train(self, mode: bool = True) -> FocusNetwork:
         super().train(mode)
-        if self.frozen:
+        if self.trained != "all":
             self.depth.eval()
         return self
 
-    def encode(self, seen: Seen) -> Encoded:
-        """See `dff.model.focus_head_encode.encode`."""
-        return encode(self.depth, seen)
+    def encode(self, seen: Seen, *, whole: bool = True) -> Encoded:
+        """See `dff.model.focus_head_encode.encode`; halves are turned into maps unless ``whole`` is False."""
+        encoded = encode(self.depth, seen)
+        return self._looked(encoded) if whole else encoded
+
+    def _looked(self, encoded: Encoded) -> Encoded:
+        """With the maps of what halves show in place of the halves."""
+        if self.halves is None or encoded.pair is None:
+            return replace(encoded, pair=None)
+        return replace(encoded, pair=None, cues=by_cells(self.halves.maps(encoded.pair).float()))
+
+    def geometry(self, encoded: Encoded, blur_px: Tensor) -> Geometries:
+        """What depends on no region, for either part of the head; see `LadderVotes.geometry`."""
+        places, ladder = encoded.places, encoded.ladder
+        halves = None if encoded.cues is None or self.halves is None else self.halves
+        return (
+            self.head.geometry(places, ladder, blur_px),
+            None if halves is None else halves.geometry(places, ladder, blur_px),
+        )
 
     def pool(self, encoded: Encoded, regions: Tensor) -> Pooled:
         """Means over regions (B,R,4), as `forward`.
@@ -257,7 +201,19 @@ class FocusNetwork(nn.Module):
             has_phase.expand(*features.shape[:3], 1),
         )
         depth = region_mean(encoded.depth, inside, DEPTH_CELL)
-        return Pooled(torch.cat((features, *cues), dim=-1), depth[..., :-1], depth[..., -1])
+        shown = None
+        if encoded.cues is not None:
+            shown = region_mean(encoded.cues.flatten(1, 2), inside, CELL).unflatten(2, (n, -1))
+        return Pooled(torch.cat((features, *cues), dim=-1), depth[..., :-1], depth[..., -1], shown)
+
+    def answer(self, pooled: Pooled, encoded: Encoded, geometry: Geometries) -> Tensor:
+        """(B,R,K) logits of pooled regions; see `forward`."""
+        logits, x = self.head(pooled, encoded, geometry[0])
+        if self.halves is None or pooled.halves is None or geometry[1] is None:
+            return logits
+        places, ladder = encoded.places, encoded.ladder
+        both = self.halves(pooled.halves, x, logits, places, ladder, geometry[1])
+        return torch.where(encoded.has_phase[:, None, None] > 0, both, logits)
 
     def forward(self, seen: Seen | Encoded, regions: Tensor, blur_px: Tensor) -> Tensor:
         """Logits over the ladder.
@@ -274,19 +230,24 @@ class FocusNetwork(nn.Module):
         Raises:
             ValueError: shapes that disagree, places off the ladder, or a region empty or outside.
         """
-        encoded = self.encode(seen) if isinstance(seen, Seen) else seen
-        return self.head(self.pool(encoded, regions), encoded, self.head.geometry(encoded, blur_px))
+        encoded = self.encode(seen, whole=False) if isinstance(seen, Seen) else seen
+        if encoded.pair is not None:
+            encoded = self._looked(encoded)
+        return self.answer(self.pool(encoded, regions), encoded, self.geometry(encoded, blur_px))
 
 
-def build_focus_network(settings: dict[str, Any], *, frozen: bool = True) -> FocusNetwork:
-    """An untrained network from the tables "head" and "depth" in a file of weights.
+def build_focus_network(settings: dict[str, Any]) -> FocusNetwork:
+    """An untrained network from the tables "head", "halves" (if it has that part) and "depth" of its weights.
 
     Raises:
         TypeError: a key that this version does not know.
         ValueError: a value that it does not take.
     """
     depth = DepthNetwork(NetworkConfig(**settings["depth"]))
-    return FocusNetwork(depth, FocusHeadConfig(**settings["head"]), frozen=frozen)
+    halves = settings.get("halves")
+    return FocusNetwork(
+        depth, FocusHeadConfig(**settings["head"]), None if halves is None else HalvesConfig(**halves)
+    )
 
 
 def load_focus_network(name: str | Path, device: torch.device | str = "cpu") -> FocusNetwork:

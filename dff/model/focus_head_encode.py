@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dff.model import prior
 from dff.model.focus_head_cues import CELL, PHASE_MAPS, octave_energy, phase_maps
+from dff.model.focus_head_halves import pair
 from dff.model.focus_head_pool import by_cells
 from dff.model.interface import Tones, padded
 from dff.model.long_stacks import interleaved
@@ -54,6 +55,8 @@ class Encoded:
         places, ladder: as in `Seen`.
         has_phase: (B,) 1 with dual-pixel halves, else 0.
         size: (height, width) of the pictures [px].
+        pair: (B,n,2,H,W) the halves themselves, grey, or None: there are none, or ``cues`` took their place.
+        cues: (B,n,D+1,h,w) of `dff.model.focus_head_halves.HalvesHead.maps`, or None.
     """
 
     features: Tensor
@@ -64,6 +67,8 @@ class Encoded:
     ladder: Tensor
     has_phase: Tensor
     size: tuple[int, int]
+    pair: Tensor | None = None
+    cues: Tensor | None = None
 
 
 def feature_count(network: DepthNetwork) -> int:
@@ -132,6 +137,7 @@ def encode(network: DepthNetwork, seen: Seen) -> Encoded:
     energy = energy / tones.deviation.clamp_min(_LEAST_DEVIATION).square()[:, None, None, None, None]
     blank = energy.new_zeros(batch, n, PHASE_MAPS, *energy.shape[-2:])
     halves = seen.halves and [padded(brightened(half.float())) for half in seen.halves]
+    both = halves and pair(*halves)
     return Encoded(
         features=by_cells(torch.cat((features, hints), dim=2)),
         energy=by_cells(energy),
@@ -141,6 +147,7 @@ def encode(network: DepthNetwork, seen: Seen) -> Encoded:
         ladder=seen.ladder.float(),
         has_phase=torch.full_like(seen.places[:, 0], float(bool(halves)), dtype=torch.float32),
         size=size,
+        pair=both,
     )
 
 

@@ -74,7 +74,8 @@ def _configs(settings: dict[str, Any]) -> dict[str, Any]:
     task, size = settings.get("task", "depth"), settings.get("size", "custom")
     config = settings["network"] if size == "custom" else asdict(NAMED[size])
     if task == "focus_head":
-        return {task: {"head": settings["head"], "depth": config}}
+        halves = {"halves": settings["halves"]} if settings.get("halves") else {}
+        return {task: {"head": settings["head"], **halves, "depth": config}}
     if task == "autofocus":
         return {task: {**config, "window": settings["source"]["crop"]}}
     return {"alignment": settings["alignment"], "depth": config} if task == "joint" else {task: config}

@@ -7,6 +7,7 @@ from typing import Literal
 
 from dff.autofocus.losses import FocalConsistencyConfig
 from dff.model.focus_head import FocusHeadConfig
+from dff.model.focus_head_halves import HalvesConfig
 from dff.model.network import SIZES, NetworkConfig
 from dff.simulator.capture import SimulationConfig
 from dff.train.config import RunConfig
@@ -101,6 +102,8 @@ class FocusHeadTrainConfig(RunConfig):
         size: name of a size of the depth network.
         backbone: weights of the depth network to begin with, by name or path; "": none.
         joint: train the backbone too, instead of leaving it as it is.
+        halves: a part for the halves of dual pixels, trained alone, on a head that is trained already.
+        head_weights: that head, by name or path.
         loss: ordinal loss, and what the sets of slices seen of a stack must agree on.
         source: where stacks come from.
     """
@@ -110,8 +113,17 @@ class FocusHeadTrainConfig(RunConfig):
     size: Literal["nano", "tiny", "base"] = "tiny"
     backbone: str = "tiny"
     joint: bool = False
+    halves: HalvesConfig | None = None
+    head_weights: str = ""
     loss: FocalConsistencyConfig = field(default_factory=FocalConsistencyConfig)
     source: FocusHeadSourceConfig = field(default_factory=FocusHeadSourceConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.halves is not None) != bool(self.head_weights):
+            raise ValueError("FocusHeadTrainConfig: halves and head_weights come together or not at all")
+        if self.halves is not None and self.joint:
+            raise ValueError("FocusHeadTrainConfig: the part for halves is trained alone; leave joint out")
 
     @property
     def network_config(self) -> NetworkConfig:

@@ -18,7 +18,7 @@ from dff.train.focus_head_stacks import focus_stacks
 from dff.train.source import PooledSource, validation_seed
 
 _TRUTH = ("true_focus", "dioptre", "valid", "blur_px")
-_ENCODED = tuple(one.name for one in fields(Encoded) if one.name != "size")
+_ENCODED = tuple(one.name for one in fields(Encoded) if one.name not in ("size", "cues"))
 
 
 def consecutive(count: int, frames: int, starts: Tensor) -> Tensor:
@@ -143,8 +143,9 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
         kept = {name: stacks[name] for name in _TRUTH}
         for name, chosen in sets.items():
             with torch.inference_mode():
-                encoded = self.network.encode(seen_of(stacks, chosen))
-            kept |= {f"{name}/{part}": getattr(encoded, part).clone() for part in _ENCODED}
+                encoded = self.network.encode(seen_of(stacks, chosen), whole=False)
+            parts = {part: getattr(encoded, part) for part in _ENCODED}
+            kept |= {f"{name}/{part}": maps.clone() for part, maps in parts.items() if maps is not None}
         return kept
 
     def _pictures(self, random: np.random.Generator, seed: int) -> Batch:
@@ -193,9 +194,10 @@ def draw(config: FocusHeadSourceConfig, batch: Batch, name: str, generator: torc
         if seen.halves is not None and not hide:
             drawn |= {"left": seen.halves[0], "right": seen.halves[1]}
         return drawn
-    drawn |= {part: batch[f"{name}/{part}"] for part in _ENCODED}
+    drawn |= {part: batch[f"{name}/{part}"] for part in _ENCODED if f"{name}/{part}" in batch}
     if hide:
         drawn["has_phase"] = torch.zeros_like(drawn["has_phase"])
+        drawn.pop("pair", None)
     return drawn
 
 
@@ -203,7 +205,7 @@ def as_seen(batch: Batch) -> Seen | Encoded:
     """What a batch shows to `FocusNetwork.forward`."""
     if "images" not in batch:
         size = int(batch["height"]), int(batch["width"])
-        return Encoded(**{name: batch[name] for name in _ENCODED}, size=size)
+        return Encoded(**{name: batch[name] for name in _ENCODED if name in batch}, size=size)
     halves = (batch["left"], batch["right"]) if "left" in batch else None
     return Seen(batch["images"], batch["places"], batch["ladder"], halves)
 

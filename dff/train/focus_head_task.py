@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dff.autofocus.losses import focal_consistency_loss
 from dff.formats.pictures import write_picture
-from dff.model.focus_head import KIND, FocusNetwork
+from dff.model.focus_head import KIND, FocusNetwork, load_focus_network
 from dff.model.network import DepthNetwork, load_depth_network
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
@@ -37,6 +37,25 @@ def backbone(config: FocusHeadTrainConfig) -> DepthNetwork:
     if network.config != config.network_config:
         raise ValueError(f"backbone {config.backbone}: not a depth network of size {config.size}")
     assert isinstance(network, DepthNetwork)
+    return network
+
+
+def _without(config: FocusHeadTrainConfig) -> FocusNetwork:
+    return FocusNetwork(backbone(config), config.head, trained="all" if config.joint else "head")
+
+
+def with_halves(config: FocusHeadTrainConfig) -> FocusNetwork:
+    """A trained head, which stays as it is, and a part for halves beside it, untrained unless it has one.
+
+    Raises:
+        ValueError: weights of another make-up than the recipe's.
+    """
+    trained = load_focus_network(config.head_weights)
+    found = (trained.config, trained.depth.config, trained.halves and trained.halves.config)
+    if found[:2] != (config.head, config.network_config) or found[2] not in (None, config.halves):
+        raise ValueError(f"head_weights {config.head_weights}: of another make-up than this recipe's")
+    network = FocusNetwork(trained.depth, trained.config, config.halves, trained="halves")
+    network.load_state_dict(trained.state_dict(), strict=False)
     return network
 
 
@@ -65,7 +84,7 @@ class FocusHeadTask:
 
     def network(self) -> FocusNetwork:
         config = self.config
-        self._network = FocusNetwork(backbone(config), config.head, frozen=not config.joint)
+        self._network = with_halves(config) if config.halves else _without(config)
         return self._network
 
     def trained(self, network: nn.Module) -> dict[str, nn.Module]:

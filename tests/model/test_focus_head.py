@@ -188,8 +188,8 @@ def test_logits_move_with_the_slices_seen() -> None:
         )
         pooled = Pooled(slices, depth, torch.tensor([[0.8]]))
         with torch.inference_mode():
-            geometry = head.geometry(encoded, torch.tensor([20.0]))
-            moved.append(head(pooled, encoded, geometry)[0, 0])
+            geometry = head.geometry(encoded.places, ladder, torch.tensor([20.0]))
+            moved.append(head(pooled, encoded, geometry)[0][0, 0])
     assert torch.allclose(moved[0][5:30], moved[1][10:35], atol=1e-4)
     assert not torch.allclose(moved[0][5:30], moved[1][5:30], atol=1e-2)
 
@@ -203,8 +203,8 @@ def test_trusted_depth_makes_a_parabola() -> None:
     ladder = torch.linspace(0, 1, 9)[None]
     encoded = Encoded(*(torch.empty(0),) * 4, ladder, ladder, torch.zeros(1), (8, 8))
     slices = torch.zeros(1, 1, 9, 60 + 10 + PHASES + 1)
-    geometry = head.geometry(encoded, torch.tensor([torch.nan]))
-    logits = head(Pooled(slices, depth, torch.ones(1, 1)), encoded, geometry)[0, 0]
+    geometry = head.geometry(ladder, ladder, torch.tensor([torch.nan]))
+    logits = head(Pooled(slices, depth, torch.ones(1, 1)), encoded, geometry)[0][0, 0]
     tau = 1 / float(torch.nn.functional.softplus(torch.tensor(2.0)))
     expected = -((torch.arange(9) - 4.0) ** 2) / tau
     assert torch.allclose(logits, expected, atol=1e-4)
@@ -212,7 +212,7 @@ def test_trusted_depth_makes_a_parabola() -> None:
 
 def test_the_frozen_backbone_takes_no_gradient_and_the_joint_one_does() -> None:
     for frozen in (True, False):
-        net = FocusNetwork(DepthNetwork(SIZES["nano"]), SMALL, frozen=frozen).train()
+        net = FocusNetwork(DepthNetwork(SIZES["nano"]), SMALL, trained="head" if frozen else "all").train()
         torch.nn.init.normal_(net.head.residual.weight)
         net(seen(2, 4), torch.tensor([[[0.0, 0, 20, 20]]]), torch.tensor([5.0])).sum().backward()
         graded = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in net.depth.encode.parameters()]

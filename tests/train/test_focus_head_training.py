@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dff.model.focus_head import FocusNetwork, load_focus_network
+from dff.model.focus_head import FocusHeadConfig, FocusNetwork, load_focus_network
+from dff.model.focus_head_halves import HalvesConfig
 from dff.recipes import load_recipe
 from dff.train import checkpoint
 from dff.train.distributed import World
@@ -96,6 +97,33 @@ def test_the_loop_trains_resumes_and_exports(recipe: FocusHeadTrainConfig, tmp_p
     network = load_focus_network(out)
     assert isinstance(network, FocusNetwork)
     assert (tmp_path / "b" / "validation.png").is_file()
+
+
+def test_the_part_for_halves_is_trained_alone(recipe: FocusHeadTrainConfig, tmp_path: Path) -> None:
+    recipe = replace(recipe, steps=2)
+    for run in "ab":
+        (tmp_path / run).mkdir()
+    train(recipe, RunOptions(out=tmp_path / "a"), WORLD, say=lambda _: None)
+    head = tmp_path / "head.safetensors"
+    export(Arguments(tmp_path / "a" / checkpoint.NAME, head, half=False))
+
+    halves = HalvesConfig(widths=(4, 8, 8), depths=(1, 1, 1), cues=8, channels=8, votes=8, blocks=1)
+    beside = replace(recipe, halves=halves, head_weights=str(head))
+    train(beside, RunOptions(out=tmp_path / "b"), WORLD, say=lambda _: None)
+    whole = tmp_path / "whole.safetensors"
+    export(Arguments(tmp_path / "b" / checkpoint.NAME, whole, half=False))
+    before, after = load_file(head), load_file(whole)
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert load_focus_network(whole).halves is not None
+    assert bool((after["halves.residual.weight"] != 0).any())
+    again = FocusHeadTask(replace(beside, head_weights=str(whole))).network()  # to go on
+    assert torch.equal(again.state_dict()["halves.read.weight"], after["halves.read.weight"])
+    with pytest.raises(ValueError, match="come together"):
+        replace(recipe, halves=halves)
+    with pytest.raises(ValueError, match="leave joint out"):
+        replace(beside, joint=True)
+    with pytest.raises(ValueError, match="of another make-up"):
+        FocusHeadTask(replace(beside, head=FocusHeadConfig(channels=8))).network()
 
 
 def test_agreement_counts_from_the_half_on(recipe: FocusHeadTrainConfig) -> None:
