@@ -137,7 +137,6 @@ def encode(network: DepthNetwork, seen: Seen) -> Encoded:
     energy = energy / tones.deviation.clamp_min(_LEAST_DEVIATION).square()[:, None, None, None, None]
     blank = energy.new_zeros(batch, n, PHASE_MAPS, *energy.shape[-2:])
     halves = seen.halves and [padded(brightened(half.float())) for half in seen.halves]
-    both = halves and pair(*halves)
     return Encoded(
         features=by_cells(torch.cat((features, hints), dim=2)),
         energy=by_cells(energy),
@@ -147,7 +146,7 @@ def encode(network: DepthNetwork, seen: Seen) -> Encoded:
         ladder=seen.ladder.float(),
         has_phase=torch.full_like(seen.places[:, 0], float(bool(halves)), dtype=torch.float32),
         size=size,
-        pair=both,
+        pair=pair(*halves) if halves else None,
     )
 
 
