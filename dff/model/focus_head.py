@@ -163,9 +163,9 @@ class FocusNetwork(nn.Module):
     def encode(self, seen: Seen, *, whole: bool = True) -> Encoded:
         """See `dff.model.focus_head_encode.encode`; halves are turned into maps unless ``whole`` is False."""
         encoded = encode(self.depth, seen)
-        return self._looked(encoded) if whole else encoded
+        return self.looked(encoded) if whole else encoded
 
-    def _looked(self, encoded: Encoded) -> Encoded:
+    def looked(self, encoded: Encoded) -> Encoded:
         """With the maps of what halves show in place of the halves."""
         if self.halves is None or encoded.pair is None:
             return replace(encoded, pair=None)
@@ -215,6 +215,27 @@ class FocusNetwork(nn.Module):
         both = self.halves(pooled.halves, x, logits, places, ladder, geometry[1])
         return torch.where(encoded.has_phase[:, None, None] > 0, both, logits)
 
+    def alone(self, seen: Encoded, regions: Tensor, blur_px: Tensor) -> Tensor:
+        """(B,n,R,K) what the halves of each slice say by themselves; for training, as `forward` otherwise.
+
+        Raises:
+            ValueError: a head without a part for halves, or slices without halves.
+        """
+        encoded = self.looked(seen) if seen.pair is not None else seen
+        shown = self.pool(encoded, regions).halves
+        if self.halves is None or shown is None:
+            raise ValueError("alone: this head, or this stack, has no halves")
+        batch, n = encoded.places.shape
+        singles = shown.transpose(1, 2).flatten(0, 1)[:, :, None]  # B*n,R,1,D+1
+        places = encoded.places.flatten()[:, None]
+        ladder = encoded.ladder.repeat_interleave(n, dim=0)
+        geometry = self.halves.geometry(places, ladder, blur_px.repeat_interleave(n))
+        unheard = singles.new_zeros(*singles.shape[:3], self.config.channels)
+        silent = singles.new_zeros(*singles.shape[:2], ladder.shape[1])
+        logits = self.halves(singles, unheard, silent, places, ladder, geometry)
+        found: Tensor = logits.unflatten(0, (batch, n))
+        return found
+
     def forward(self, seen: Seen | Encoded, regions: Tensor, blur_px: Tensor) -> Tensor:
         """Logits over the ladder.
 
@@ -232,7 +253,7 @@ class FocusNetwork(nn.Module):
         """
         encoded = self.encode(seen, whole=False) if isinstance(seen, Seen) else seen
         if encoded.pair is not None:
-            encoded = self._looked(encoded)
+            encoded = self.looked(encoded)
         return self.answer(self.pool(encoded, regions), encoded, self.geometry(encoded, blur_px))
 
 

@@ -104,6 +104,7 @@ class FocusHeadTrainConfig(RunConfig):
         joint: train the backbone too, instead of leaving it as it is.
         halves: a part for the halves of dual pixels, trained alone, on a head that is trained already.
         head_weights: that head, by name or path.
+        alone: weight of the ordinal loss of what the halves of every single slice say by themselves.
         loss: ordinal loss, and what the sets of slices seen of a stack must agree on.
         source: where stacks come from.
     """
@@ -115,6 +116,7 @@ class FocusHeadTrainConfig(RunConfig):
     joint: bool = False
     halves: HalvesConfig | None = None
     head_weights: str = ""
+    alone: float = 0.0
     loss: FocalConsistencyConfig = field(default_factory=FocalConsistencyConfig)
     source: FocusHeadSourceConfig = field(default_factory=FocusHeadSourceConfig)
 
@@ -124,6 +126,8 @@ class FocusHeadTrainConfig(RunConfig):
             raise ValueError("FocusHeadTrainConfig: halves and head_weights come together or not at all")
         if self.halves is not None and self.joint:
             raise ValueError("FocusHeadTrainConfig: the part for halves is trained alone; leave joint out")
+        if self.alone < 0 or (self.alone and self.halves is None):
+            raise ValueError("FocusHeadTrainConfig: alone must not be negative, and needs halves")
 
     @property
     def network_config(self) -> NetworkConfig:

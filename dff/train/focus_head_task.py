@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dff.autofocus.losses import focal_consistency_loss
+from dff.autofocus.losses import focal_consistency_loss, ordinal_loss
 from dff.formats.pictures import write_picture
 from dff.model.focus_head import KIND, FocusNetwork, load_focus_network
+from dff.model.focus_head_encode import Encoded, Seen
 from dff.model.network import DepthNetwork, load_depth_network
 from dff.simulator.photos import PhotoPack
 from dff.train.augment import Batch
@@ -59,24 +60,42 @@ def with_halves(config: FocusHeadTrainConfig) -> FocusNetwork:
     return network
 
 
-def region_logits(model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> Tensor:
-    """(B,F,R,K) logits of B stacks through F sets of slices."""
+def _asked(batch: dict[str, Tensor], sets: int) -> tuple[Tensor, Tensor]:
+    """Regions and blur of every stack, once for each of its sets of slices."""
+    return batch["regions"].repeat_interleave(sets, dim=0), batch["blur_px"].repeat_interleave(sets)
+
+
+def region_logits(
+    model: nn.Module, batch: dict[str, Tensor], precision: Precision, seen: Seen | Encoded | None = None
+) -> Tensor:
+    """(B,F,R,K) logits of B stacks through F sets of slices; ``seen``: these, if they were looked at before."""
     stacks = len(batch["blur_px"])
-    seen = as_seen(batch)
+    seen = as_seen(batch) if seen is None else seen
     sets = len(seen.places) // stacks
-    regions = batch["regions"].repeat_interleave(sets, dim=0)
     with precision():
-        logits = model(seen, regions, batch["blur_px"].repeat_interleave(sets))
+        logits = model(seen, *_asked(batch, sets))
     return logits.float().unflatten(0, (stacks, sets))
+
+
+def loss_alone(network: FocusNetwork, batch: dict[str, Tensor], seen: Encoded, precision: Precision) -> Tensor:
+    """Ordinal loss of what the halves of every single slice say by themselves."""
+    stacks = len(batch["blur_px"])
+    with precision():
+        logits = network.alone(seen, *_asked(batch, len(seen.places) // stacks))
+    regions = logits.float().unflatten(0, (stacks, -1)).transpose(2, 3)  # B,F,R,n,K
+    target = batch["index"][:, None, :, None].expand(regions.shape[:-1])
+    return ordinal_loss(regions, target)
 
 
 class FocusHeadTask:
     """See `dff.train.task.Task`."""
 
-    parts = ("total", "ordinal", "divergence", "msd")
+    parts: tuple[str, ...] = ("total", "ordinal", "divergence", "msd")
 
     def __init__(self, config: FocusHeadTrainConfig) -> None:
         self.config = config
+        if config.alone:
+            self.parts = (*self.parts, "alone")
         source = config.source
         frames = (*source.frames, *source.scattered, *(["all"] if source.whole else []))
         self.scores = tuple(f"{kind}_{n}" for n in dict.fromkeys(map(str, frames)) for kind in _KINDS)
@@ -102,10 +121,22 @@ class FocusHeadTask:
         return self._network or self.network()
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor], precision: Precision) -> dict[str, Tensor]:
-        logits = region_logits(model, batch, precision)
+        seen, alone = None, None
+        if self.config.alone:
+            network = getattr(model, "module", model)
+            seen = as_seen(batch)
+            assert isinstance(network, FocusNetwork) and isinstance(seen, Encoded)
+            with precision():
+                seen = network.looked(seen)
+            has = seen.cues is not None
+            alone = loss_alone(network, batch, seen, precision) if has else batch["blur_px"].new_zeros(())
+        logits = region_logits(model, batch, precision, seen)
         scenes = logits.transpose(1, 2).flatten(0, 1)  # B*R,F,K
         progress = float(batch["progress"])
-        return focal_consistency_loss(scenes, batch["index"].flatten(), progress, self.config.loss)
+        parts = focal_consistency_loss(scenes, batch["index"].flatten(), progress, self.config.loss)
+        if alone is not None:
+            parts |= {"total": parts["total"] + self.config.alone * alone, "alone": alone.detach()}
+        return parts
 
     def validate(
         self, network: nn.Module, batches: Sequence[Batch], precision: Precision, sheet: Path
