@@ -68,7 +68,7 @@ def _asked(batch: dict[str, Tensor], sets: int) -> tuple[Tensor, Tensor]:
 def region_logits(
     model: nn.Module, batch: dict[str, Tensor], precision: Precision, seen: Seen | Encoded | None = None
 ) -> Tensor:
-    """(B,F,R,K) logits of B stacks through F sets of slices; ``seen``: these, if they were looked at before."""
+    """(B,F,R,K) logits of B stacks through F sets of slices; ``seen``: these, if looked at before."""
     stacks = len(batch["blur_px"])
     seen = as_seen(batch) if seen is None else seen
     sets = len(seen.places) // stacks
@@ -77,7 +77,9 @@ def region_logits(
     return logits.float().unflatten(0, (stacks, sets))
 
 
-def loss_alone(network: FocusNetwork, batch: dict[str, Tensor], seen: Encoded, precision: Precision) -> Tensor:
+def loss_alone(
+    network: FocusNetwork, batch: dict[str, Tensor], seen: Encoded, precision: Precision
+) -> Tensor:
     """Ordinal loss of what the halves of every single slice say by themselves."""
     stacks = len(batch["blur_px"])
     with precision():
@@ -125,7 +127,8 @@ class FocusHeadTask:
         if self.config.alone:
             network = getattr(model, "module", model)
             seen = as_seen(batch)
-            assert isinstance(network, FocusNetwork) and isinstance(seen, Encoded)
+            assert isinstance(network, FocusNetwork)
+            assert isinstance(seen, Encoded)
             with precision():
                 seen = network.looked(seen)
             has = seen.cues is not None

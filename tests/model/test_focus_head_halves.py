@@ -78,6 +78,20 @@ def test_maps_made_once_serve_every_region() -> None:
     assert torch.allclose(logits(net, view), kept, atol=1e-5)
 
 
+def test_every_slice_by_itself_is_a_stack_of_one_without_the_rest_of_the_head() -> None:
+    net, view = network(HALVES), seen(3, 7)
+    torch.nn.init.normal_(net.halves.residual.weight)  # type: ignore[union-attr]
+    with torch.inference_mode():
+        encoded = net.encode(view)
+        found = net.alone(encoded, REGIONS, BLUR)
+        one = net.encode(Seen(view.images[:, 1:2], view.places[:, 1:2], view.ladder, tuple(
+            half[:, 1:2] for half in view.halves or ()
+        )))  # fmt: skip
+        assert torch.allclose(net.alone(one, REGIONS, BLUR)[:, 0], found[:, 1], atol=1e-4)
+        with pytest.raises(ValueError, match="has no halves"):
+            net.alone(net.encode(replace(view, halves=None)), REGIONS, BLUR)
+
+
 def test_what_counts_is_contrast_not_brightness() -> None:
     head = HalvesHead(HALVES, 12).eval()
     grain = torch.rand(1, 1, 1, 64, 64, generator=torch.Generator().manual_seed(4))

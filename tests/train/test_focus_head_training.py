@@ -108,7 +108,7 @@ def test_the_part_for_halves_is_trained_alone(recipe: FocusHeadTrainConfig, tmp_
     export(Arguments(tmp_path / "a" / checkpoint.NAME, head, half=False))
 
     halves = HalvesConfig(widths=(4, 8, 8), depths=(1, 1, 1), cues=8, channels=8, votes=8, blocks=1)
-    beside = replace(recipe, halves=halves, head_weights=str(head))
+    beside = replace(recipe, halves=halves, head_weights=str(head), alone=1.0)
     train(beside, RunOptions(out=tmp_path / "b"), WORLD, say=lambda _: None)
     whole = tmp_path / "whole.safetensors"
     export(Arguments(tmp_path / "b" / checkpoint.NAME, whole, half=False))
@@ -118,6 +118,8 @@ def test_the_part_for_halves_is_trained_alone(recipe: FocusHeadTrainConfig, tmp_
     assert bool((after["halves.residual.weight"] != 0).any())
     again = FocusHeadTask(replace(beside, head_weights=str(whole))).network()  # to go on
     assert torch.equal(again.state_dict()["halves.read.weight"], after["halves.read.weight"])
+    with pytest.raises(ValueError, match="needs halves"):
+        replace(recipe, alone=1.0)
     with pytest.raises(ValueError, match="come together"):
         replace(recipe, halves=halves)
     with pytest.raises(ValueError, match="leave joint out"):
