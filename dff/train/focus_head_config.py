@@ -54,6 +54,9 @@ class FocusHeadSourceConfig:
         blur_known_share: share of the stacks whose lens is known.
         phase_share: share of the steps, where there are halves, that show them.
         patches_share: share of the batches that show patches of a file instead of stacks of ``kinds``.
+        patch_px: side [px] of what is cut out of a patch, anywhere; 0 takes all of it.
+        halved_share: share of the patches that are shown at half their size, as large pictures are before
+            they are looked at; twice ``patch_px`` is cut out then.
         patches: folder of these, set by --patches.
     """
 
@@ -73,6 +76,8 @@ class FocusHeadSourceConfig:
     blur_known_share: float = 0.7
     phase_share: float = 0.6
     patches_share: float = 0.0
+    patch_px: int = 0
+    halved_share: float = 0.0
     patches: str = ""
 
     def __post_init__(self) -> None:
@@ -85,7 +90,9 @@ class FocusHeadSourceConfig:
             raise ValueError(f"FocusHeadSourceConfig: region_px {self.region_px} must be 2 <= low <= high")
         if self.misalignment_px < 0:
             raise ValueError("FocusHeadSourceConfig: misalignment_px must not be negative")
-        for name in ("outside_share", "blur_known_share", "phase_share", "patches_share"):
+        if self.patch_px % 8 or self.patch_px < 0:
+            raise ValueError(f"FocusHeadSourceConfig: patch_px {self.patch_px} must be a multiple of 8, or 0")
+        for name in ("outside_share", "blur_known_share", "phase_share", "patches_share", "halved_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"FocusHeadSourceConfig: {name} {getattr(self, name)} must lie in [0,1]")
 

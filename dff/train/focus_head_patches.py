@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from dff.data.af_patches import SimulatedPatches, patches_file
 from dff.simulator.camera_model import CameraModel
@@ -22,6 +23,7 @@ from dff.train.focus_head_stacks import aligned_stacks
 
 Run = TypeVar("Run")
 
+_CUT = 1  # stream of random numbers
 _opened = cache(SimulatedPatches)  # gigabytes: one copy per process
 
 
@@ -54,17 +56,48 @@ def sweep_blur(patches: SimulatedPatches) -> float:
     return abs(float(lens.coc_px(patches.focus[-1], patches.focus[0])))
 
 
+def cut_motion(matrices: np.ndarray, corner: np.ndarray, factor: int) -> np.ndarray:
+    """(...,2,3) motions [px] of a picture as those of a part from ``corner`` (x,y), reduced ``factor`` times."""
+    origin = corner + (factor - 1) / 2  # centre of the first pixel of the part
+    moved = matrices.copy()
+    moved[..., 2] = (matrices[..., :2] @ origin + matrices[..., 2] - origin) / factor
+    return moved
+
+
+def _cut(
+    config: FocusHeadTrainConfig, patches: SimulatedPatches, random: np.random.Generator
+) -> tuple[tuple[Any, ...], np.ndarray, int]:
+    """What is cut out of the patches of a batch: an index, its corner (x,y), and how far it is reduced."""
+    factor = 2 if random.random() < config.source.halved_share else 1
+    wanted = config.source.patch_px * factor or min(patches.size) // factor * factor
+    if wanted > min(patches.size):
+        raise ValueError(
+            f"{patches.name}: patches of {min(patches.size)} px, and the recipe takes {wanted} of them; make "
+            "larger ones, or lower source.patch_px or source.halved_share"
+        )
+    corner = np.array([random.integers(side - wanted + 1) for side in patches.size[::-1]])
+    return (..., *(slice(start, start + wanted) for start in corner[::-1])), corner, factor
+
+
 def patch_stacks(config: FocusHeadTrainConfig, split: str, seed: int, device: torch.device) -> Batch:
-    """As `dff.train.focus_head_stacks.focus_stacks`, of patches of one split, mirrored at random."""
+    """As `dff.train.focus_head_stacks.focus_stacks`, of patches of one split, mirrored at random.
+
+    Raises:
+        ValueError: patches that are smaller than what the recipe cuts out of them.
+    """
     patches = _opened(patches_file(config.source.patches, split))
     random = np.random.default_rng(seed)
     chosen = random.choice(len(patches), config.source.batch)
-    light = torch.from_numpy(np.stack([patches.stack(int(k)) for k in chosen])).to(device)  # B,K,2,h,w
+    part, corner, factor = _cut(config, patches, np.random.default_rng([seed, _CUT]))
+
+    light = torch.from_numpy(np.stack([patches.stack(int(k))[part] for k in chosen])).to(device)
+    light = F.avg_pool2d(light.flatten(0, 1), factor).unflatten(0, light.shape[:2])  # B,K,2,h,w
     images = to_display(light.mean(dim=2, keepdim=True)).expand(-1, -1, 3, -1, -1)
     left, right = to_display(light).split(1, dim=2)
-    matrices = torch.from_numpy(patches.matrices[chosen]).to(device)
+    matrices = torch.from_numpy(cut_motion(patches.matrices[chosen], corner, factor)).to(device)
     generator = torch.Generator(device).manual_seed(seed)
-    dioptre = torch.from_numpy(np.stack([patches.depth(int(k)) for k in chosen])).to(device)
+    depth = np.stack([patches.depth(int(k))[part][::factor, ::factor] for k in chosen])
+    dioptre = torch.from_numpy(depth).to(device)
     stacks = aligned_stacks(config, images, (left, right), matrices, patches.reference, generator)
     stacks |= {"dioptre": dioptre, "valid": torch.isfinite(dioptre)}
     across, down = (bool(random.integers(2)) for _ in range(2))
@@ -77,5 +110,5 @@ def patch_stacks(config: FocusHeadTrainConfig, split: str, seed: int, device: to
     return stacks | {
         "ladder": ladder.to(device).repeat(len(chosen), 1),
         "true_focus": torch.from_numpy(patches.true_focus[chosen]).to(device),
-        "blur_px": torch.full((len(chosen),), sweep_blur(patches), device=device),
+        "blur_px": torch.full((len(chosen),), sweep_blur(patches) / factor, device=device),
     }

@@ -14,7 +14,7 @@ from dff.recipes import load_recipe
 from dff.train.__main__ import main
 from dff.train.augment import Batch
 from dff.train.focus_head_config import FocusHeadSourceConfig, FocusHeadTrainConfig
-from dff.train.focus_head_patches import patch_stacks, with_patches
+from dff.train.focus_head_patches import cut_motion, patch_stacks, with_patches
 from dff.train.focus_head_source import FocusHeadSource, sets_of, true_index
 from dff.train.focus_head_task import FocusHeadTask
 
@@ -95,3 +95,29 @@ def test_bad_patches_are_refused(
     assert main(["--dataset", "debug", "--out", str(tmp_path / "run"), "--patches", str(folder)]) == 2
     assert "this recipe takes none" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_parts_of_patches_at_half_their_size(recipe: FocusHeadTrainConfig, folder: Path) -> None:
+    recipe = with_patches(recipe, folder)
+    whole = stacks(recipe, "train", 5)
+    cut = replace(recipe, source=replace(recipe.source, patch_px=16))
+    assert stacks(cut, "train", 5)["left"].shape[-2:] == (16, 16)
+    half = stacks(replace(cut, source=replace(cut.source, halved_share=1.0)), "train", 5)  # all of it, halved
+    assert half["left"].shape[-2:] == half["dioptre"].shape[-2:] == (16, 16)
+    assert torch.equal(half["blur_px"], whole["blur_px"] / 2)
+    small = torch.nn.functional.avg_pool2d(whole["left"].flatten(0, 1), 2).flatten()
+    assert float(torch.corrcoef(torch.stack((small, half["left"].flatten())))[0, 1]) > 0.98
+    assert torch.equal(half["valid"], torch.isfinite(half["dioptre"]))
+    with pytest.raises(ValueError, match=r"the recipe takes 64 of them; make larger ones"):
+        stacks(replace(cut, source=replace(cut.source, patch_px=64)), "train", 5)
+    with pytest.raises(ValueError, match="multiple of 8"):
+        replace(cut.source, patch_px=12)
+
+
+def test_motion_of_a_part_is_that_of_the_whole() -> None:
+    whole = np.array([[1.02, 0.01, 3.0], [-0.01, 1.02, -2.0]])
+    part = cut_motion(whole, np.array([10, 20]), 2)
+    inside = np.array([4.0, 7.0])
+    place = 2 * inside + 0.5 + [10, 20]
+    moved = whole[:, :2] @ place + whole[:, 2]
+    assert 2 * (part[:, :2] @ inside + part[:, 2]) + 0.5 + [10, 20] == pytest.approx(moved)
