@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dff.autofocus.answer import resting
 from dff.autofocus.metrics import accuracy, hunting
-from dff.eval.focus_head_patches import patches_part
+from dff.eval.focus_head_patches import few_part, patches_part
 from dff.eval.focus_head_stacks import (
     Answers,
     Case,
@@ -23,7 +22,7 @@ from dff.eval.focus_head_stacks import (
     head_answers,
     make_case,
 )
-from dff.eval.focus_head_tables import Found, all_tables, mae_of
+from dff.eval.focus_head_tables import Found, all_tables, mae_of, rest_of, sureness_of
 from dff.eval.inputs import Say, Seeds
 from dff.eval.report import Report, Target
 from dff.learned_focus import LearnedFocus, load_learned_focus
@@ -67,6 +66,7 @@ class Protocol:
         start_stacks: of each scene's stacks, how many are looked at from all starts, which takes long.
         depth_models: whose depth the index rule is tried on.
         patches: most that are taken of a file of them.
+        start_patches: and most that are looked at from all starts.
         bars: what is wanted.
     """
 
@@ -79,6 +79,7 @@ class Protocol:
     start_stacks: int
     depth_models: tuple[str, ...]
     patches: int = 200
+    start_patches: int = 40
     bars: Bars = Bars()
 
 
@@ -137,12 +138,8 @@ def collect(
         | {f"head, {name}": index[name][:, 0] for name in ("I*", "D*")},
         contrast={name: joined([one[1][name] for one in told]) for name in told[0][1]},
         starts={name: maps for name, maps in index.items() if "*" not in name},
-        until_sure={
-            name: joined([resting(one.share, np.arange(one.share.shape[-1])) for one in parts])
-            for name, parts in heads.items()
-            if "*" not in name
-        },
-        confidence={name: joined([one.confidence for one in parts]) for name, parts in heads.items()},
+        until_sure=rest_of({name: parts for name, parts in heads.items() if "*" not in name}),
+        confidence=sureness_of(heads),
         says_mixed=joined([one.mixed for one in heads["D*"]])[:, 0],
     )
 
@@ -171,11 +168,14 @@ def _targets(protocol: Protocol, found: dict[str, Found]) -> list[Target]:
             for kind in ("I*", "D*")
         ]
         if "D5" in one.starts:
-            share = float(hunting(one.until_sure["D5"]).cyclic.mean())
-            targets.append(
-                Target(f"{scene}: share of starts that hunt, D5, until sure", share, "at most", bars.hunting)
-            )
+            targets.append(hunting_target(scene, one, bars))
     return targets
+
+
+def hunting_target(name: str, found: Found, bars: Bars) -> Target:
+    """Share of the starts from which a lens ends in a cycle, from five dual-pixel slices."""
+    share = float(hunting(found.until_sure["D5"]).cyclic.mean())
+    return Target(f"{name}: share of starts that hunt, D5, until sure", share, "at most", bars.hunting)
 
 
 def run(
@@ -212,6 +212,7 @@ def run(
     if patches is not None:
         most = protocol.patches if limit is None else limit
         table, more = patches_part(head, patches, most, (protocol.bars.mae, protocol.bars.mae_ratio), say)
-        tables.append(table)
-        targets += more
+        few, started = few_part(head, patches, min(most, protocol.start_patches), protocol.frames, say)
+        tables += [table, few]
+        targets += [*more, hunting_target("patches", started, protocol.bars)]
     return Report(NAME, options, asdict(protocol), tables, targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,15 @@ from dff.autofocus.metrics import WITHIN, accuracy
 from dff.autofocus.regions import Roi
 from dff.classical.motion import warp
 from dff.data.af_patches import SimulatedPatches
-from dff.eval.focus_head_stacks import Case, answers_of, encoded_sets, without_halves
+from dff.eval.focus_head_stacks import (
+    Answers,
+    Case,
+    answers_of,
+    encoded_sets,
+    from_all_starts,
+    without_halves,
+)
+from dff.eval.focus_head_tables import Found, few_table
 from dff.eval.inputs import Say
 from dff.eval.report import Cell, Table, Target
 from dff.learned_focus import LearnedFocus
@@ -42,6 +51,25 @@ def patch_case(patches: SimulatedPatches, patch: int) -> Case:
         truth=patches.index[patch : patch + 1],
         mixed=np.zeros(1, bool),
     )
+
+
+def few_part(
+    head: LearnedFocus, path: Path, most: int, frames: Sequence[int], say: Say
+) -> tuple[Table, Found]:
+    """The head on at most ``most`` patches, spread evenly, from ``frames`` slices and from every start."""
+    patches = SimulatedPatches(path)
+    chosen = np.linspace(0, len(patches) - 1, min(most, len(patches))).round().astype(int)
+    told: dict[str, list[Answers]] = {}
+    for done, patch in enumerate(chosen):
+        if done % 20 == 0:
+            say(f"focus-head: {done}/{len(chosen)} patches, a few slices of each")
+        case = patch_case(patches, int(patch))
+        for m in frames:
+            for dual_pixel, answers in from_all_starts(head, case, m).items():
+                told.setdefault(f"{'D' if dual_pixel else 'I'}{m}", []).append(answers)
+    found = Found.from_starts(patches.index[chosen], told)
+    about = f"{len(chosen)} patches, {int(patches.hard[chosen].sum())} of them hard."
+    return few_table("Patches, a few slices, from all starts", {"patches": found}, about), found
 
 
 def patches_part(

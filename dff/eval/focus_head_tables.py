@@ -6,9 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dff.autofocus.answer import SURE
+from dff.autofocus.answer import SURE, resting
 from dff.autofocus.metrics import WITHIN, accuracy, hunting, report
+from dff.eval.focus_head_stacks import Answers
 from dff.eval.report import Cell, Table
+
+
+def rest_of(told: dict[str, list[Answers]]) -> dict[str, np.ndarray]:
+    """(P,K) where a lens goes from every start that stays where the head is not sure of the side."""
+    return {
+        name: np.concatenate([resting(one.share, np.arange(one.share.shape[-1])) for one in answers])
+        for name, answers in told.items()
+    }
+
+
+def sureness_of(told: dict[str, list[Answers]]) -> dict[str, np.ndarray]:
+    """(P,F) confidence of the answers."""
+    return {name: np.concatenate([one.confidence for one in answers]) for name, answers in told.items()}
 
 
 @dataclass(eq=False)
@@ -23,6 +37,13 @@ class Found:
     until_sure: dict[str, np.ndarray]
     confidence: dict[str, np.ndarray]
     says_mixed: np.ndarray
+
+    @classmethod
+    def from_starts(cls, truth: np.ndarray, told: dict[str, list[Answers]]) -> Found:
+        """Of P regions, one for each of the answers, that were looked at from all starts alone."""
+        parts = {name: np.concatenate([one.index for one in answers]) for name, answers in told.items()}
+        blank = np.zeros(len(truth), bool)
+        return cls(truth, blank, {}, {}, parts, rest_of(told), sureness_of(told), blank)
 
     @property
     def best_contrast(self) -> list[str]:
@@ -100,15 +121,26 @@ def mae_of(found: Found, kind: str) -> float:
     return accuracy(found.whole[f"head, {kind}"], found.truth)["mae"]
 
 
+def few_table(title: str, found: dict[str, Found], about: str) -> Table:
+    """Answers from a few slices that follow one another, from every start; ``about`` says on what."""
+    shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
+    columns = {
+        "scenes": "", "seen": "", **shares, "MAE": ".2f", "RMSE": ".2f", "MSD*": ".2f", "TV mean": ".2f",
+        "TV sum": ".1f", "hunting": ".1f", "hunting, until sure": ".1f", "MAE, until sure": ".2f",
+        "travel ratio": ".2f",
+    }  # fmt: skip
+    note = (
+        f"{about} I: one picture per slice, D: with its dual-pixel halves; the lens is known to the head. "
+        "Hunting: starts that end in a cycle [%]; until sure: of a lens that stays where the head is less "
+        f"than {SURE:.0%} sure of the side, and its MAE."
+    )
+    return Table(title, columns, [row for name, one in found.items() for row in _start_rows(name, one)], note)
+
+
 def all_tables(found: dict[str, Found], about: str) -> list[Table]:
     """Whole stack, a few slices, confidence, and two depths; ``about`` says how it was made."""
     shares = {f"={k}" if k == 0 else f"<={k}": ".3f" for k in WITHIN}
     errors = {"MAE": ".2f", "RMSE": ".2f"}
-    starred = (
-        "On the first stacks. I: one picture per slice, D: with its dual-pixel halves; the lens is known to "
-        f"the head. Hunting: starts that end in a cycle [%]; until sure: of a lens that stays where the "
-        f"head is less than {SURE:.0%} sure of the side, and its MAE."
-    )
     return [
         Table(
             "Whole stack",
@@ -116,16 +148,7 @@ def all_tables(found: dict[str, Found], about: str) -> list[Table]:
             [row for scene, one in found.items() for row in _whole_rows(scene, one)],
             about + " Of the 37 contrast measures the best three on these very regions are shown.",
         ),
-        Table(
-            "A few slices, from all 49 starts",
-            {
-                "scenes": "", "seen": "", **shares, **errors, "MSD*": ".2f", "TV mean": ".2f",
-                "TV sum": ".1f", "hunting": ".1f", "hunting, until sure": ".1f",
-                "MAE, until sure": ".2f", "travel ratio": ".2f",
-            },
-            [row for scene, one in found.items() for row in _start_rows(scene, one)],
-            starred,
-        ),
+        few_table("A few slices, from all 49 starts", found, "On the first stacks."),
         Table(
             "Confidence",
             {

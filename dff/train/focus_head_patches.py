@@ -57,7 +57,7 @@ def sweep_blur(patches: SimulatedPatches) -> float:
 
 
 def cut_motion(matrices: np.ndarray, corner: np.ndarray, factor: int) -> np.ndarray:
-    """(...,2,3) motions [px] of a picture as those of a part from ``corner`` (x,y), reduced ``factor`` times."""
+    """(...,2,3) motions [px] of a picture as those of the part from ``corner`` (x,y), reduced by a factor."""
     origin = corner + (factor - 1) / 2  # centre of the first pixel of the part
     moved = matrices.copy()
     moved[..., 2] = (matrices[..., :2] @ origin + matrices[..., 2] - origin) / factor

@@ -16,7 +16,7 @@ from PIL import Image
 from dff.data.af_patches import FORMAT, SimulatedPatches, coded
 from dff.eval import focus_head, focus_head_sheet
 from dff.eval.__main__ import main
-from dff.eval.focus_head_patches import patches_part, sweep_blur
+from dff.eval.focus_head_patches import few_part, patches_part, sweep_blur
 from dff.eval.focus_head_stacks import (
     contrast_answers,
     from_all_starts,
@@ -127,6 +127,11 @@ def test_patches_of_a_file(untrained_head: Path, tmp_path: Path) -> None:
             file.create_dataset(name, data=value)
     assert sweep_blur(SimulatedPatches(path)) == pytest.approx(4 * 1.96, rel=0.01)  # px per dioptre
     head = load_learned_focus(str(untrained_head), "cpu")
+    few, started = few_part(head, path, 5, [1, 3], lambda _: None)
+    assert [row[1] for row in few.rows] == ["D1", "D3", "I1", "I3"]
+    assert started.starts["D3"].shape == (2, 5)
+    assert started.until_sure["I1"].shape == started.starts["I1"].shape
+
     table, targets = patches_part(head, path, None, (1.0, 0.75), lambda _: None)
     found = {(row[0], row[1]): row[6] for row in table.rows}
     assert found["all", "head, I*"] <= 0.5
