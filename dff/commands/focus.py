@@ -21,7 +21,7 @@ from dff.camera import LensCalibration
 from dff.commands import telling
 from dff.commands.focus_options import Focus
 from dff.commands.outputs import Outputs, json_text
-from dff.commands.source import open_stack, stack_files
+from dff.commands.source import half_files, open_halves, open_stack, stack_files
 from dff.commands.terminal import Terminal, table
 from dff.models import check_model
 from dff.pipeline import Prediction, predict_for_focus
@@ -44,6 +44,7 @@ def focus(options: Focus) -> None:
         observed = _observed(options)
         calibration = None if options.calibration is None else LensCalibration.load(options.calibration)
         inputs = stack_files(options) + ([Path(options.calibration)] if options.calibration else [])
+        inputs += half_files(options.halves) if options.halves else []
         outputs = Outputs(inputs, options.overwrite)
         outputs.check_file("csv", options.csv, (".csv",))
         outputs.check_picture("picture", options.picture)
@@ -56,6 +57,7 @@ def focus(options: Focus) -> None:
             from dff.learned_focus import check_observed
 
             check_observed(observed, len(stack))
+        halves = None if options.halves is None else open_halves(options.halves, stack)
         regions = _regions(options, asked, stack)
         result = predict_for_focus(
             stack,
@@ -74,7 +76,7 @@ def focus(options: Focus) -> None:
             )
             found = [_in_whole_stack(region, result.used) for region in by_depth]
         else:
-            found = _by_head(options, result, regions, observed, calibration, terminal)
+            found = _by_head(options, result, regions, observed, halves, calibration, terminal)
         if calibration is not None:
             _warn_of_range(found, calibration)
         used = result.stack.subset(result.used)
@@ -101,6 +103,7 @@ def focus(options: Focus) -> None:
             "rule": options.rule,
             "head": options.head,
             "observed": observed,
+            "halves": options.halves,
             "measure": options.measure,
             "calibration": None if calibration is None else calibration.camera or options.calibration,
             "curve_index": result.used,
@@ -136,6 +139,8 @@ def _observed(options: Focus) -> list[int] | None:
         from dff.learned_focus import check_head
 
         check_head(options.head)
+    elif options.halves is not None:
+        raise ValueError("--halves: depth does not read them; give --head, such as --head af-tiny, too")
     if options.observed is None:
         return None
     if options.head is None:
@@ -150,6 +155,7 @@ def _by_head(
     result: Prediction,
     regions: list[Roi],
     observed: list[int] | None,
+    halves: tuple[FocalStack, FocalStack] | None,
     calibration: LensCalibration | None,
     terminal: Terminal,
 ) -> list[RegionFocus]:
@@ -157,7 +163,8 @@ def _by_head(
 
     assert options.head is not None
     head = load_learned_focus(options.head, options.device)
-    looked = head.look(result.stack, result.alignment, observed or result.used, progress=terminal.progress)
+    chosen = observed or result.used
+    looked = head.look(result.stack, result.alignment, chosen, halves=halves, progress=terminal.progress)
     return [head.focus(looked, roi, rule=options.rule, calibration=calibration) for roi in regions]
 
 

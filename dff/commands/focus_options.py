@@ -28,6 +28,8 @@ class FocusTo:
     """let this learned head answer instead of the depth, such as af-tiny"""
     observed: Annotated[str | None, arg(metavar="K,...", help_behavior_hint="")] = None
     """with --head: answer from these slices alone, 0 the farthest (default: all)"""
+    halves: Annotated[tuple[str, str] | None, arg(metavar="LEFT RIGHT", help_behavior_hint="")] = None
+    """with --head: what the halves of a dual-pixel sensor saw, two folders like the stack's"""
     measure: Annotated[str, arg(metavar="NAME")] = "mean-local-norm-dist-sq-2"
     """contrast measure of the focus curves; they are shown, the answer comes from depth"""
     csv: File = None

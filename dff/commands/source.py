@@ -37,6 +37,39 @@ def open_stack(options: Reading) -> FocalStack:
     )
 
 
+def half_files(halves: tuple[str, str]) -> list[Path]:
+    """The picture files of two halves.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_stack`.
+    """
+    return [file for half in halves for file in slice_files(half, series=True)[0]]
+
+
+def open_halves(halves: tuple[str, str], stack: FocalStack) -> tuple[FocalStack, FocalStack]:
+    """What the left and the right half of a dual-pixel sensor saw, far first, at the positions of ``stack``.
+
+    Args:
+        halves: of each, a folder or a glob, in the order of the stack's pictures.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: as `read_stack`; or another number or size of pictures than the stack's.
+    """
+
+    def opened(half: str) -> FocalStack:
+        found = read_stack(half)
+        if (len(found), found.width, found.height) != (len(stack), stack.width, stack.height):
+            raise ValueError(
+                f"--halves {half}: {len(found)} pictures of {found.width}x{found.height} px, and the stack "
+                f"has {len(stack)} of {stack.width}x{stack.height}; give one of every slice, at its size"
+            )
+        return FocalStack(found.slices, stack.focus, z_um=stack.z_um, names=found.names).far_first()
+
+    left, right = halves
+    return opened(left), opened(right)
+
+
 def stack_name(options: Reading, files: list[Path]) -> str:
     """A name for results that were given none: that of the folder, or of the one file."""
     first = Path(options.stack[0]).expanduser()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from told import FOCUS, strict
 from dff.autofocus.regions import Roi
 from dff.classical.alignment import Alignment
 from dff.cli import main
-from dff.learned_focus import LearnedFocus, check_observed, decide, load_learned_focus
+from dff.formats.pictures import write_picture
+from dff.learned_focus import LearnedFocus, Looked, check_observed, decide, load_learned_focus
 from dff.stack import FocalStack
 from dff.weights import FORMAT
 
@@ -57,6 +59,27 @@ def test_from_one_slice_it_answers_too(stairs: Path, head: str, capsys: pytest.C
     assert all("unsure" in row["note"] for row in likeliest["regions"])
 
 
+def test_halves_are_looked_at_in_the_order_of_the_stack(
+    stairs: Path, head: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a stack that comes near first, the halves are turned like its slices."""
+    seen: list[tuple[FocalStack, FocalStack]] = []
+    look = LearnedFocus.look
+
+    def noted(self: LearnedFocus, stack: FocalStack, *more: Any, halves: Any, **options: Any) -> Looked:
+        seen.append((stack, halves[0]))
+        return look(self, stack, *more, halves=halves, **options)
+
+    monkeypatch.setattr(LearnedFocus, "look", noted)
+    nearest_first = ",".join(f"{value}D" for value in (6, 5, 4, 3, 2, 1))
+    for focus in (FOCUS, nearest_first):
+        halves = ["--halves", "stairs", "stairs"]
+        assert main(asked("--focus", focus, "--head", head, "--json", *halves)) == 0
+        assert strict(capsys.readouterr().out)["halves"] == ["stairs", "stairs"]
+        stack, left = seen.pop()
+        assert all(np.array_equal(a, b) for a, b in zip(stack.slices, left.slices, strict=True))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -68,6 +91,12 @@ def test_from_one_slice_it_answers_too(stairs: Path, head: str, capsys: pytest.C
             "7 frames of a stack of 6 slices; give 6 at most",
         ),
         (["--head", "HEAD", "--observed", "2,2"], "names a slice twice"),
+        (["--halves", "stairs", "stairs"], "--halves: depth does not read them; give --head"),
+        (["--head", "HEAD", "--halves", "stairs", "gone"], "gone"),
+        (
+            ["--head", "HEAD", "--halves", "stairs", "few"],
+            "--halves few: 2 pictures of 8x8 px, and the stack",
+        ),
         (["--head", "nothing"], "head nothing: no such head; known: "),
         (["--head", "HEAD", "--roi", "500,0,9,9"], "region 500,0,9,9: outside the picture"),
         (["--head", "HEAD", "--roi", "5,0,0,9"], "empty"),
@@ -76,6 +105,9 @@ def test_from_one_slice_it_answers_too(stairs: Path, head: str, capsys: pytest.C
 def test_bad_input_is_one_line(
     stairs: Path, head: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("few").mkdir()
+    for k in range(2):
+        write_picture(np.full((8, 8), 99 * k, np.uint8), Path("few") / f"{k}.png")
     assert main(asked(*(head if word == "HEAD" else word for word in options))) == 2
     said = capsys.readouterr()
     assert message in said.err
