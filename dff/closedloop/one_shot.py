@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dff.autofocus.answer import middle, resting
+from dff.autofocus.answer import middle, resting, shares
 from dff.autofocus.load import decide, load_autofocus
 from dff.closedloop.policy import Frame, Scripted
 from dff.closedloop.steps import predict_once, settle
-from dff.simulator.textures import to_linear
+from dff.model import focus_head
+from dff.model.focus_head_encode import Seen
+from dff.simulator.textures import to_display, to_linear
+from dff.weights import load_weights
 
 WEIGHTS = "afpe-d1"
 """Taken unless others are named."""
@@ -28,11 +32,13 @@ class Spot:
         corner: x and y of the region's top left pixel in the picture.
         picture: (height, width) of the picture.
         linear: whether frames hold light, not display values (gamma 2.2).
+        blur_px: diameter of the blur of one end of the lens's way when focused at the other; NaN: unknown.
     """
 
     corner: tuple[int, int]
     picture: tuple[int, int]
     linear: bool
+    blur_px: float = math.nan
 
 
 def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
@@ -42,8 +48,9 @@ def one_shot(weights: str | Path, positions: int, spot: Spot) -> Scripted:
     of what the network thinks possible.
 
     Args:
-        weights: name or path.
-        positions: of the lens; the network's ladder must have as many.
+        weights: name or path: of an autofocus network, or of a head on the depth network, which takes the
+            whole region.
+        positions: of the lens; an autofocus network's ladder must have as many.
         spot: where the region is.
 
     Raises:
@@ -70,6 +77,8 @@ def _asked(
     weights: str | Path, positions: int, spot: Spot
 ) -> tuple[Callable[[Sequence[Frame]], np.ndarray], int]:
     """What gives (K,) probabilities from frames, and how many frames it takes."""
+    if load_weights(weights).network == focus_head.KIND:
+        return partial(_of_head, focus_head.load_focus_network(weights), positions, spot), 1
     network = load_autofocus(weights)
     if network.config.count != positions or network.config.steps != 1:
         raise ValueError(
@@ -87,6 +96,23 @@ def _asked(
         return decide(network, light, index, corner, spot.picture)
 
     return said, network.problem.frames
+
+
+def _of_head(
+    head: focus_head.FocusNetwork, positions: int, spot: Spot, frames: Sequence[Frame]
+) -> np.ndarray:
+    """(K,) probabilities by the head on the depth network: any ladder, taken as even; the whole region."""
+    light = torch.from_numpy(np.stack([_light(frame, spot.linear) for frame in frames]))[None].float()
+    left, right = to_display(light).split(1, dim=2)
+    images = to_display(light.mean(dim=2, keepdim=True)).expand(-1, -1, 3, -1, -1)
+    ladder = torch.linspace(0, 1, positions)[None]
+    index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
+    height, width = light.shape[-2:]
+    region = torch.tensor([[[0.0, 0.0, width, height]]])
+    with torch.inference_mode():
+        seen = Seen(images, ladder[:, index], ladder, (left, right))
+        logits = head(seen, region, torch.tensor([spot.blur_px]))
+    return shares(logits[0, 0].numpy())
 
 
 def _light(frame: Frame, linear: bool) -> np.ndarray:

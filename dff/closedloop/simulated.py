@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -88,7 +90,9 @@ class SimulatedScene:
         """What one-shot networks are told of the region."""
         top, left = self._sweep.origin
         corner = left + self._roi.x, top + self._roi.y
-        return Spot(corner, self._whole, self._settings.sensor.is_green)
+        growth = math.nan if self.blur_px_per_index is None else self.blur_px_per_index
+        blur_px = 2 * growth * self.track.last
+        return Spot(corner, self._whole, self._settings.sensor.is_green, blur_px)
 
     def phase(self) -> Phase:
         """What tells the signed defocus [dioptre] of frames with halves, and a confidence from contrast."""

@@ -21,7 +21,7 @@ class Loop:
     scenes), step-search (learned; needs the lens), one-shot and until-sure (learned; of scenes);
     all: to compare them"""
     autofocus: Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")] = None
-    """of one-shot and until-sure: weights of an autofocus network (default: afpe-d1)"""
+    """of one-shot and until-sure: weights of an autofocus network, or af-tiny (default: afpe-d1)"""
     step_networks: Annotated[str | None, arg(metavar="NAME[,NAME]", help_behavior_hint="")] = None
     """of step-search: weights (default: step-spectrum); two: estimator and discriminator, such as
     step-estimator,step-discriminator"""

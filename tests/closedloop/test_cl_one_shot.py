@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dff.autofocus.answer import middle, resting
+from dff.autofocus.answer import middle, resting, shares
 from dff.autofocus.load import decide, load_autofocus
 from dff.autofocus.models import AutofocusConfig, AutofocusNet
 from dff.closedloop.drive import Camera
@@ -20,8 +20,11 @@ from dff.closedloop.one_shot import Spot
 from dff.closedloop.policies import make_policy
 from dff.closedloop.policy import Frame, Move, Scripted, Stop, Track
 from dff.closedloop.simulated import SimulatedScene
+from dff.model.focus_head import load_focus_network
+from dff.model.focus_head_encode import Seen
 from dff.recipes import load_recipe
 from dff.simulator.capture import SimulationConfig
+from dff.simulator.textures import to_display
 from dff.weights import FORMAT
 
 COUNT = 9
@@ -145,3 +148,32 @@ def test_what_cannot_be(weights: dict[str, Path]) -> None:
     policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
     with pytest.raises(ValueError, match="halves"):
         policy.observe(Frame(0.0, 1.0))
+
+
+def test_the_head_on_the_depth_network_takes_any_ladder(untrained_head: Path) -> None:
+    for count in (COUNT, 31):
+        policy = make_policy("one-shot", positions=count, spot=SPOT, weights=str(untrained_head))
+        policy.begin(Track(np.arange(count)), np.random.default_rng(0))
+        (frame,) = frames(range(5, 6))
+        end = policy.observe(frame)
+        assert isinstance(end, Stop)
+        assert 0 <= end.index < count
+
+
+def test_the_head_is_asked_as_it_is_of_a_stack(untrained_head: Path) -> None:
+    """The same slice, the same region, the same lens: the same answer."""
+    (frame,) = frames(range(3, 4))
+    assert frame.halves is not None
+    light = torch.from_numpy(np.stack(frame.halves)).float()
+    left, right = (to_display(half)[None, None, None] for half in light)
+    images = to_display(light.mean(dim=0))[None, None, None].expand(-1, -1, 3, -1, -1)
+    ladder = torch.linspace(0, 1, COUNT)[None]
+    head = load_focus_network(untrained_head)
+    with torch.inference_mode():
+        seen = Seen(images, ladder[:, 3:4], ladder, (left, right))
+        logits = head(seen, torch.tensor([[[0.0, 0, 32, 32]]]), torch.tensor([12.0]))[0, 0]
+    policy = make_policy(
+        "one-shot", positions=COUNT, spot=replace(SPOT, blur_px=12.0), weights=str(untrained_head)
+    )
+    policy.begin(Track(np.arange(COUNT)), np.random.default_rng(0))
+    assert policy.observe(frame) == Stop(float(middle(shares(logits.numpy()))))
