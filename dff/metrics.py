@@ -251,7 +251,7 @@ def _luma(image: Array) -> Array:
     return image * np.float32(1 / full)
 
 
-def _gradient(luma: Array) -> Array:
+def gradient_size(luma: Array) -> Array:
     """(H,W) magnitude of the Sobel gradient, per pixel."""
     dx = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=1 / 8)
     dy = cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=1 / 8)
@@ -291,8 +291,8 @@ def gradients_kept(
     luma = _luma(fused)
     best = np.zeros_like(luma)
     for one in _lumas(slices, luma.shape):
-        np.maximum(best, _gradient(one), out=best)
-    kept, best = _picked(_gradient(luma), best, mask)
+        np.maximum(best, gradient_size(one), out=best)
+    kept, best = _picked(gradient_size(luma), best, mask)
     limit = np.quantile(best, 1 - strongest)
     strong = (best >= limit) & (best > 0)
     if not strong.any():

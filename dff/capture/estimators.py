@@ -15,6 +15,7 @@ from dff.classical.align import align_stack
 from dff.classical.regularise import fill
 from dff.closedloop.policy import Track
 from dff.learned import LearnedModel
+from dff.metrics import gradient_size
 from dff.models import Model
 from dff.stack import FocalStack, Unit, to_luma
 
@@ -143,15 +144,10 @@ class EdgeBlur:
     def coc_px(self, luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H,W) diameter of blur [px] and weight in [0,1] of a luma in [0,1]."""
         calm = cv2.GaussianBlur(luma, (0, 0), 0.5)
-        before, after = _gradient(calm), _gradient(cv2.GaussianBlur(calm, (0, 0), self.again_px))
+        before, after = gradient_size(calm), gradient_size(cv2.GaussianBlur(calm, (0, 0), self.again_px))
         noise = float(np.median(before))
         edge = np.clip((after - noise) / (4 * noise + 0.01), 0, 1)
         ratio = np.clip(before / np.maximum(after, 1e-6), 1.005, 10)
         sigma = np.sqrt(np.maximum(self.again_px**2 / (ratio**2 - 1) - self.sharp_px**2, 0))
         smooth = fill(4 * sigma.astype(np.float32), (edge**2).astype(np.float32))
         return smooth, cv2.GaussianBlur(edge, (0, 0), 3)
-
-
-def _gradient(luma: np.ndarray) -> np.ndarray:
-    across = cv2.Sobel(luma, cv2.CV_32F, 1, 0, scale=1 / 8)
-    return np.asarray(cv2.magnitude(across, cv2.Sobel(luma, cv2.CV_32F, 0, 1, scale=1 / 8)))

@@ -15,7 +15,7 @@ from dff.capture.simulated import SimulatedScene
 from dff.capture.still import StillConfig, capture_still, spread_positions, uniform_positions
 from dff.eval.inputs import Say, Seeds
 from dff.eval.report import Cell, Report, Table, Target
-from dff.metrics import gradients_kept, psnr
+from dff.metrics import gradient_size, gradients_kept, psnr
 from dff.models import Model, load_model
 from dff.pipeline import fuse
 from dff.recipes import load_recipe
@@ -79,9 +79,7 @@ def likeness(picture: np.ndarray, true: np.ndarray) -> tuple[float, float, float
 
 def detailed(sharp: np.ndarray) -> np.ndarray:
     """(H,W) bool: where the sharp picture (H,W,3) has detail that focus could show."""
-    luma = to_luma(sharp)
-    across, down = (cv2.Sobel(luma, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
-    return np.asarray(cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), DETAIL_PX) > DETAIL)
+    return np.asarray(cv2.GaussianBlur(gradient_size(to_luma(sharp)), (0, 0), DETAIL_PX) > DETAIL)
 
 
 def fused(shots: list[Shot], model: Model) -> np.ndarray:

@@ -179,7 +179,7 @@ def _gradient(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def strong_edges(luma: np.ndarray, shown: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """(n,4) x, y and direction (x, y) of dark to bright of the strongest edges, thinned to one pixel."""
     across, down = _gradient(luma)
-    size = cv2.magnitude(across, down)
+    size = np.sqrt(across * across + down * down)
     ridge = np.where(
         np.abs(across) > np.abs(down),
         (size >= np.roll(size, 1, 1)) & (size >= np.roll(size, -1, 1)),
