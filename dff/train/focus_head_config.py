@@ -111,6 +111,7 @@ class FocusHeadTrainConfig(RunConfig):
         joint: train the backbone too, instead of leaving it as it is.
         halves: a part for the halves of dual pixels, trained alone, on a head that is trained already.
         head_weights: that head, by name or path.
+        cues_kept: leave what looks at halves as it is, too, so that its maps are made once per stack.
         alone: weight of the ordinal loss of what the halves of every single slice say by themselves.
         loss: ordinal loss, and what the sets of slices seen of a stack must agree on.
         source: where stacks come from.
@@ -123,6 +124,7 @@ class FocusHeadTrainConfig(RunConfig):
     joint: bool = False
     halves: HalvesConfig | None = None
     head_weights: str = ""
+    cues_kept: bool = False
     alone: float = 0.0
     loss: FocalConsistencyConfig = field(default_factory=FocalConsistencyConfig)
     source: FocusHeadSourceConfig = field(default_factory=FocusHeadSourceConfig)
@@ -133,8 +135,8 @@ class FocusHeadTrainConfig(RunConfig):
             raise ValueError("FocusHeadTrainConfig: halves and head_weights come together or not at all")
         if self.halves is not None and self.joint:
             raise ValueError("FocusHeadTrainConfig: the part for halves is trained alone; leave joint out")
-        if self.alone < 0 or (self.alone and self.halves is None):
-            raise ValueError("FocusHeadTrainConfig: alone must not be negative, and needs halves")
+        if self.alone < 0 or ((self.alone or self.cues_kept) and self.halves is None):
+            raise ValueError("FocusHeadTrainConfig: alone must not be negative; it and cues_kept need halves")
 
     @property
     def network_config(self) -> NetworkConfig:

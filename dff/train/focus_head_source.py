@@ -18,7 +18,7 @@ from dff.train.focus_head_stacks import focus_stacks
 from dff.train.source import PooledSource, validation_seed
 
 _TRUTH = ("true_focus", "dioptre", "valid", "blur_px")
-_ENCODED = tuple(one.name for one in fields(Encoded) if one.name not in ("size", "cues"))
+_ENCODED = tuple(one.name for one in fields(Encoded) if one.name != "size")
 
 
 def consecutive(count: int, frames: int, starts: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ class FocusHeadSource(PooledSource[FocusHeadTrainConfig]):
         kept = {name: stacks[name] for name in _TRUTH}
         for name, chosen in sets.items():
             with torch.inference_mode():
-                encoded = self.network.encode(seen_of(stacks, chosen), whole=False)
+                encoded = self.network.encode(seen_of(stacks, chosen), whole=self.config.cues_kept)
             parts = {part: getattr(encoded, part) for part in _ENCODED}
             kept |= {f"{name}/{part}": maps.clone() for part, maps in parts.items() if maps is not None}
         return kept
@@ -197,7 +197,7 @@ def draw(config: FocusHeadSourceConfig, batch: Batch, name: str, generator: torc
     drawn |= {part: batch[f"{name}/{part}"] for part in _ENCODED if f"{name}/{part}" in batch}
     if hide:
         drawn["has_phase"] = torch.zeros_like(drawn["has_phase"])
-        drawn.pop("pair", None)
+        drawn = {part: maps for part, maps in drawn.items() if part not in ("pair", "cues")}
     return drawn
 
 

@@ -57,6 +57,9 @@ def with_halves(config: FocusHeadTrainConfig) -> FocusNetwork:
         raise ValueError(f"head_weights {config.head_weights}: of another make-up than this recipe's")
     network = FocusNetwork(trained.depth, trained.config, config.halves, trained="halves")
     network.load_state_dict(trained.state_dict(), strict=False)
+    if config.cues_kept and network.halves is not None:
+        network.halves.look.requires_grad_(False)
+        network.halves.cues.requires_grad_(False)
     return network
 
 

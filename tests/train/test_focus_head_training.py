@@ -118,7 +118,14 @@ def test_the_part_for_halves_is_trained_alone(recipe: FocusHeadTrainConfig, tmp_
     assert bool((after["halves.residual.weight"] != 0).any())
     again = FocusHeadTask(replace(beside, head_weights=str(whole))).network()  # to go on
     assert torch.equal(again.state_dict()["halves.read.weight"], after["halves.read.weight"])
-    with pytest.raises(ValueError, match="needs halves"):
+    (tmp_path / "c").mkdir()
+    kept = replace(beside, head_weights=str(whole), cues_kept=True)
+    train(kept, RunOptions(out=tmp_path / "c"), WORLD, say=lambda _: None)
+    last = checkpoint.part(load_file(tmp_path / "c" / checkpoint.NAME), "averaged/")
+    same = {name for name, tensor in after.items() if torch.equal(last[name], tensor)}
+    assert {name for name in after if name.startswith(("head.", "halves.look", "halves.cues"))} <= same
+    assert "halves.read.weight" not in same
+    with pytest.raises(ValueError, match="need halves"):
         replace(recipe, alone=1.0)
     with pytest.raises(ValueError, match="come together"):
         replace(recipe, halves=halves)
