@@ -25,6 +25,7 @@ _COARSE, _WINDOW = (
 )  # px, cells of so many; brightness and contrast are taken relative to this surrounding
 _LEAST_DEVIATION = 0.02  # of display values: below it there is noise alone
 _LEAST_WEIGHT = 1e-3
+_PIXELS_AT_ONCE = 2_000_000  # of slices that are looked at together: memory
 _TOLD = 2  # of each slice of the ladder: what the rest of the head thinks of it
 _FIRST_GATE = 2.0  # before training the rest of the head is heard
 
@@ -121,9 +122,9 @@ class HalvesHead(LadderVotes):
 
     def maps(self, halves: Tensor) -> Tensor:
         """(B,n,2,H,W) halves, H and W multiples of 8 -> (B,n,D+1,H/8,W/8): cues times weight, and weight."""
-        cues, weight = self.cues(self.look(_balanced(halves.flatten(0, 1)))).split(
-            (self.config.cues, 1), dim=1
-        )
+        at_once = max(1, _PIXELS_AT_ONCE // (halves.shape[-2] * halves.shape[-1]))
+        parts = [self.cues(self.look(_balanced(part))) for part in halves.flatten(0, 1).split(at_once)]
+        cues, weight = torch.cat(parts).split((self.config.cues, 1), dim=1)
         weight = F.softplus(weight) + _LEAST_WEIGHT
         return torch.cat((cues * weight, weight), dim=1).unflatten(0, halves.shape[:2])
 
