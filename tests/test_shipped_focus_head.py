@@ -26,7 +26,7 @@ def test_it_is_small_and_holds_its_own_backbone() -> None:
     assert NAME in known_heads()
     assert find_weights(NAME)[0].stat().st_size < 3e6
     weights = load_weights(NAME)
-    assert {name.split(".")[0] for name in weights.tensors} == {"depth", "head"}
+    assert {name.split(".")[0] for name in weights.tensors} == {"depth", "head", "halves"}
 
 
 @pytest.mark.parametrize("seen", [[20], [10, 11, 12], list(range(49))])
