@@ -17,7 +17,7 @@ from dff.closedloop.policy import Frame, Scripted
 from dff.closedloop.steps import predict_once, settle
 from dff.model import focus_head
 from dff.model.focus_head_encode import Seen
-from dff.simulator.textures import to_display, to_linear
+from dff.simulator.textures import shown_halves, to_linear
 from dff.weights import load_weights
 
 WEIGHTS = "afpe-d1"
@@ -103,14 +103,13 @@ def _of_head(
 ) -> np.ndarray:
     """(K,) probabilities by the head on the depth network: any ladder, taken as even; the whole region."""
     light = torch.from_numpy(np.stack([_light(frame, spot.linear) for frame in frames]))[None].float()
-    left, right = to_display(light).split(1, dim=2)
-    images = to_display(light.mean(dim=2, keepdim=True)).expand(-1, -1, 3, -1, -1)
+    images, halves = shown_halves(light)
     ladder = torch.linspace(0, 1, positions)[None]
     index = np.clip(np.rint([frame.index for frame in frames]), 0, positions - 1).astype(np.int64)
     height, width = light.shape[-2:]
     region = torch.tensor([[[0.0, 0.0, width, height]]])
     with torch.inference_mode():
-        seen = Seen(images, ladder[:, index], ladder, (left, right))
+        seen = Seen(images, ladder[:, index], ladder, halves)
         logits = head(seen, region, torch.tensor([spot.blur_px]))
     return shares(logits[0, 0].numpy())
 

@@ -25,7 +25,7 @@ from dff.eval.focus_head_tables import Found, few_table
 from dff.eval.inputs import Say
 from dff.eval.report import Cell, Table, Target
 from dff.learned_focus import LearnedFocus
-from dff.simulator.textures import to_display
+from dff.simulator.textures import shown_halves
 from dff.train.focus_head_patches import sweep_blur
 
 RAW, REGISTERED = "as taken", "registered"
@@ -36,14 +36,13 @@ def patch_case(patches: SimulatedPatches, patch: int) -> Case:
     """One patch brought onto its reference slice by the true motion; the whole of it is the region."""
     slices = zip(patches.stack(patch), patches.matrices[patch], strict=True)
     moved = np.stack([np.stack([warp(half, matrix) for half in both]) for both, matrix in slices])
-    left, right = (to_display(torch.from_numpy(moved[:, side, None]))[None] for side in (0, 1))
+    images, halves = shown_halves(torch.from_numpy(moved)[None])
     ladder = (patches.focus - patches.focus[0]) / np.ptp(patches.focus)
     height, width = patches.size
-    whole = moved.mean(axis=1)
     return Case(
-        light=whole,
-        images=to_display(torch.from_numpy(whole[:, None]))[None].expand(-1, -1, 3, -1, -1),
-        halves=(left, right),
+        light=moved.mean(axis=1),
+        images=images,
+        halves=halves,
         ladder=torch.from_numpy(ladder[None]).float(),
         focus=patches.focus,
         blur_px=sweep_blur(patches),

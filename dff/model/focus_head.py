@@ -221,7 +221,7 @@ class FocusNetwork(nn.Module):
         Raises:
             ValueError: a head without a part for halves, or slices without halves.
         """
-        encoded = self.looked(seen) if seen.pair is not None else seen
+        encoded = self.looked(seen)
         shown = self.pool(encoded, regions).halves
         if self.halves is None or shown is None:
             raise ValueError("alone: this head, or this stack, has no halves")
@@ -251,9 +251,7 @@ class FocusNetwork(nn.Module):
         Raises:
             ValueError: shapes that disagree, places off the ladder, or a region empty or outside.
         """
-        encoded = self.encode(seen, whole=False) if isinstance(seen, Seen) else seen
-        if encoded.pair is not None:
-            encoded = self.looked(encoded)
+        encoded = self.encode(seen) if isinstance(seen, Seen) else self.looked(seen)
         return self.answer(self.pool(encoded, regions), encoded, self.geometry(encoded, blur_px))
 
 

@@ -207,3 +207,9 @@ def to_linear(display: Tensor) -> Tensor:
 def to_display(linear: Tensor) -> Tensor:
     """Linear light to display values (gamma 2.2) in [0,1]."""
     return linear.clamp(0, 1) ** (1 / GAMMA)
+
+
+def shown_halves(light: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Display values of light (B,N,2,H,W) of two halves: grey of both (B,N,3,H,W), and either (B,N,1,H,W)."""
+    left, right = to_display(light).split(1, dim=2)
+    return to_display(light.mean(dim=2, keepdim=True)).expand(-1, -1, 3, -1, -1), (left, right)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from dff.data.af_patches import SimulatedPatches, patches_file
 from dff.simulator.camera_model import CameraModel
 from dff.simulator.camera_prior import load_camera
-from dff.simulator.textures import to_display
+from dff.simulator.textures import shown_halves
 from dff.train.augment import Batch
 from dff.train.config import takes
 from dff.train.focus_head_config import FocusHeadTrainConfig
@@ -92,13 +92,12 @@ def patch_stacks(config: FocusHeadTrainConfig, split: str, seed: int, device: to
 
     light = torch.from_numpy(np.stack([patches.stack(int(k))[part] for k in chosen])).to(device)
     light = F.avg_pool2d(light.flatten(0, 1), factor).unflatten(0, light.shape[:2])  # B,K,2,h,w
-    images = to_display(light.mean(dim=2, keepdim=True)).expand(-1, -1, 3, -1, -1)
-    left, right = to_display(light).split(1, dim=2)
+    images, halves = shown_halves(light)
     matrices = torch.from_numpy(cut_motion(patches.matrices[chosen], corner, factor)).to(device)
     generator = torch.Generator(device).manual_seed(seed)
     depth = np.stack([patches.depth(int(k))[part][::factor, ::factor] for k in chosen])
     dioptre = torch.from_numpy(depth).to(device)
-    stacks = aligned_stacks(config, images, (left, right), matrices, patches.reference, generator)
+    stacks = aligned_stacks(config, images, halves, matrices, patches.reference, generator)
     stacks |= {"dioptre": dioptre, "valid": torch.isfinite(dioptre)}
     across, down = (bool(random.integers(2)) for _ in range(2))
     axes = [axis for axis, turned in ((-1, across), (-2, down)) if turned]
