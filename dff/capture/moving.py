@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dff.capture.activation import Activation
+from dff.capture.course import Course, course_between
 from dff.capture.deviation import Deviation, gains, in_focus
 from dff.capture.estimators import Estimator
 from dff.capture.scene import Scene, Shot
 from dff.capture.still import spread_positions
-from dff.capture.transfer import Carried, flow_between, moved, transfer
+from dff.capture.transfer import Carried, moved, transfer
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def capture_moving(
     config = config or MovingConfig()
     first = spread_positions(scene, max(config.opening, estimator.needs))
     recent: list[Carried] = []
-    flow: np.ndarray | None = None
+    course: Course | None = None
     masks: list[np.ndarray] = []
     fused: np.ndarray | None = None
     place = first[0]
@@ -88,7 +89,8 @@ def capture_moving(
         if fused is None:
             fused = shot.picture
         else:
-            flow = flow_between(shot.picture, fused, flow)
+            course = course_between(shot.picture, fused, course)
+            flow = course.flow
             recent = [one.on(flow) for one in recent]
             masks = [moved(mask.astype(np.float32), flow) > 0.5 for mask in masks]
             before, fused = moved(fused, flow), shot.picture

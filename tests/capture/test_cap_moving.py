@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from dff import metrics
+from dff.capture.course import Course, blurred, course_between
 from dff.capture.deviation import Deviation
 from dff.capture.moving import MovingConfig, capture_moving
 from dff.capture.report import shots_rows
 from dff.capture.scene import Shot
 from dff.capture.sheet import map_tile, sheet
 from dff.capture.simulated import Movement, SimulatedScene
-from dff.capture.transfer import Carried, flow_between, moved, transfer
+from dff.capture.transfer import Carried, moved, transfer
 from dff.formats.frames import VideoReader
 from dff.formats.video import write_video
 from dff.recipes import load_recipe
@@ -46,6 +47,16 @@ def textured(seed=0, size=(96, 128)):
     random = np.random.default_rng(seed)
     sharp = cv2.GaussianBlur(random.random((*size, 3)).astype(np.float32), (0, 0), 1.0)
     return np.clip(0.5 + 2.5 * (sharp - 0.5), 0, 1)
+
+
+def natural(seed=0, size=(128, 160)):
+    """Detail of every size, as things have; white noise has none that blur leaves."""
+    random = np.random.default_rng(seed)
+    octaves = [
+        cv2.GaussianBlur(random.standard_normal((*size, 3)).astype(np.float32), (0, 0), sigma) * sigma
+        for sigma in (1, 2, 4, 8, 16)
+    ]
+    return np.clip(0.5 + 0.35 * sum(octaves), 0.02, 1).astype(np.float32)
 
 
 def test_same_arguments_same_pictures(still):
@@ -91,7 +102,7 @@ def test_things_move_as_they_were_told():
     scene = SimulatedScene(config(), 5, movement=movement, steps=STEPS)
     before, after = scene.truth(0), scene.truth(3)
     assert not np.array_equal(before[1], after[1])
-    flow = flow_between(after[1], before[1])
+    flow = course_between(after[1], before[1]).flow
     near = scene.track.positions[-1]
     expected = -3 * 2.0 * np.median(after[0]) / near  # the place where it was before
     assert np.median(flow[..., 0]) == pytest.approx(expected, abs=0.8)
@@ -128,21 +139,42 @@ def test_flow_brings_a_shifted_picture_back():
     shot = np.ascontiguousarray(before[:, 4:-4])
     reference = np.ascontiguousarray(before[:, 1:-7])  # what is at x in it is at x - 3 in the shot
     soft = cv2.GaussianBlur(shot, (0, 0), 1.5)
-    flow = flow_between(soft, reference)
+    flow = course_between(soft, reference).flow
     assert np.median(flow[..., 0]) == pytest.approx(3, abs=0.3)
     inner = np.s_[10:-10, 10:-10]
     assert metrics.psnr(moved(reference, flow)[inner], shot[inner]) > 28
 
 
 def test_where_a_shot_is_blurred_things_go_on_as_they_did():
-    before = textured(size=(128, 160))
+    before = natural()
     flat = np.full((128, 160, 3), 0.5, np.float32)
-    course = np.zeros((128, 160, 2), np.float32)
-    course[..., 0], course[..., 1] = -2.0, 0.5
-    blind = flow_between(flat, before, course)
-    np.testing.assert_allclose(np.median(blind, axis=(0, 1)), (-2.0, 0.5), atol=0.1)
-    seen = flow_between(np.roll(before, -3, axis=1), before, course)
-    assert np.median(seen[..., 0]) == pytest.approx(3, abs=0.8)  # what is plainly seen wins
+    flow = np.zeros((128, 160, 2), np.float32)
+    flow[..., 0], flow[..., 1] = -2.0, 0.5
+    course = Course(flow, np.full((128, 160), 1e-5, np.float32))
+    blind = course_between(flat, before, course)
+    np.testing.assert_allclose(np.median(blind.flow, axis=(0, 1)), (-2.0, 0.5), atol=0.1)
+    seen = course_between(np.roll(before, -3, axis=1), before, course)
+    assert np.median(seen.flow[..., 0]) == pytest.approx(3, abs=0.3)  # what is plainly seen wins
+    assert np.median(seen.information) > 3 * np.median(blind.information)
+
+
+@pytest.mark.parametrize(("sigma", "steps", "most"), [(0.0, 1, 0.1), (1.6, 1, 0.3), (4.0, 5, 1.3)])
+def test_motion_is_told_from_blurred_shots(sigma, steps, most):
+    """Much blur leaves little to follow: then at least the right way."""
+    before, course = natural(), None
+    for _ in range(steps):
+        shot = np.roll(before, (1, 2), axis=(0, 1))
+        seen = blurred(shot, sigma) if sigma else shot
+        course = course_between(seen, before, course)
+        before = shot
+    misses = np.linalg.norm(course.flow[24:-24, 24:-24] - (-2.0, -1.0), axis=-1)
+    assert np.median(misses) < most
+
+
+def test_motion_of_large_pictures_is_found_coarse_to_fine():
+    before = natural(size=(512, 640))
+    shot = np.roll(before, -12, axis=1)
+    assert np.median(course_between(shot, before).flow[..., 0]) == pytest.approx(12, abs=0.5)
 
 
 def test_a_carried_shot_is_read_from_itself():
