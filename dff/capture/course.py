@@ -42,8 +42,8 @@ def course_between(shot: np.ndarray, before: np.ndarray, course: Course | None =
     What is blurred in the shot has no detail to follow. So the picture before is blurred, in linear light and
     at each place by the Gaussian of `BLUR_SIGMAS` that makes it most like the shot (or the shot, where it is
     the sharper one), and both are brought together by Gauss-Newton over Gaussian windows (Lucas and Kanade
-    1981), coarse to fine. Things are expected to go on as they did, the more firmly the more was seen of them: a
-    Kalman filter for every pixel.
+    1981), coarse to fine. Things are expected to go on as they did, the more firmly the more was seen of
+    them: a Kalman filter for every pixel.
 
     Args:
         shot, before: (H,W[,3]) of the same size.
