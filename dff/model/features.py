@@ -22,6 +22,8 @@ Norm = Literal["none", "batch"]
 SrdKind = Literal["srd", "residual-2d", "residual-3d"]
 EfdKind = Literal["efd", "max+conv3d", "avg+conv3d", "strided", "pool3d"]
 
+_BLOCK_VALUES = 2**18  # numbers worked on at once, of all slices: a core keeps as many near
+
 
 def with_neighbours(x: Tensor, n: int) -> Tensor:
     """(B*N,C,H,W) -> (B*N,3C,H,W): each slice with the one before and the one after it."""
@@ -95,11 +97,6 @@ class FocalConv(Conv):
     def forward(self, x: Tensor, n: int) -> Tensor:  # type: ignore[override]
         return super().forward(with_neighbours(x, n))
 
-    def convolved(self, near: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """For one slice of every stack: the one before it, itself, and the one after it, (B,C,H,W) each."""
-        joined = torch.cat([one.permute(0, 2, 3, 1) for one in near], dim=-1).permute(0, 3, 1, 2)
-        return super().forward(joined)
-
 
 class Residual(nn.Module):
     """ReLU(x + conv(ReLU(conv(x)))) of every picture by itself."""
@@ -144,21 +141,22 @@ class SharpRegionDetector(nn.Module):
 
     def forward(self, x: Tensor, n: int) -> Tensor:
         if without_gradient_on_cpu(x):
-            return self._slice_by_slice(x, n)
+            return self._in_place(x, n)
         features = self.residual(x)
         return features + F.relu_(self.score(F.relu_(self.compare(features, n))))
 
-    def _slice_by_slice(self, x: Tensor, n: int) -> Tensor:
-        """The same in the memory of ``x``, which is used up; what one slice needs stays in the cache."""
+    def _in_place(self, x: Tensor, n: int) -> Tensor:
+        """The same in the memory of ``x``, which is used up; what is at work stays in the cache."""
+        x = x.contiguous(memory_format=torch.channels_last)
         stack = x.unflatten(0, (-1, n))
         for k in range(n):
             self.residual.overwrite(stack[:, k])
-        before = stack[:, 0]
-        for k in range(n):
-            one = stack[:, k].clone()
-            near = (before, one, stack[:, min(k + 1, n - 1)])
-            stack[:, k].add_(F.relu_(self.score(F.relu_(self.compare.convolved(near)))))
-            before = one
+        compare, score = (one.conv.weight.flatten(1) for one in (self.compare, self.score))
+        block = max(_BLOCK_VALUES // (n * compare.shape[1]), 64)
+        for whole in stack.permute(0, 1, 3, 4, 2).flatten(2, 3):
+            for part in whole.split(block, dim=1):
+                near = with_neighbours(part.mT[..., None], n)[..., 0].mT
+                part.add_(F.relu_(F.linear(F.relu_(F.linear(near, compare)), score)))
         return x
 
 
