@@ -56,16 +56,14 @@ def course_between(shot: np.ndarray, before: np.ndarray, course: Course | None =
     else:
         expected = read(course.flow, course.flow)
         information = DOUBT + KEPT * np.maximum(read(course.information, course.flow), 0)
-    flow = expected
+    flow, told = expected, information
     for size in _levels(here.shape):
         a, b = _resized(here, size), _resized(there, size)
         scale = np.array([size[1] / here.shape[1], size[0] / here.shape[0]], np.float32)
         start, prior, known = (_resized(one, size) for one in (flow, expected, information))
         near, told = _matched(a, b, start * scale, prior * scale, known)
-        if size == here.shape:
-            return Course(near, told)
         flow = flow + _resized(near / scale - start, here.shape)
-    raise AssertionError("the last level is the whole picture")
+    return Course(flow, told)
 
 
 def _levels(shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -89,7 +87,7 @@ def _matched(
     a: np.ndarray, b: np.ndarray, flow: np.ndarray, prior: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flow (H,W,2) at which b looks like a but for blur, and its information (H,W)."""
-    blurred_a = _blurs(a, MOST_SHOT_SIGMA)
+    blurred_a = blurs(a, MOST_SHOT_SIGMA)
     for outlier in OUTLIERS:
         left, right = _alike(a, blurred_a, read(b, flow))
         gx, gy = _gradient((left + right) / 2)
@@ -110,7 +108,7 @@ def _matched(
 
 def _alike(a: np.ndarray, blurred_a: list[np.ndarray], b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both pictures, at each place one of them blurred so that they differ least."""
-    pairs = [(a, b), *((a, soft) for soft in _blurs(b)), *((soft, b) for soft in blurred_a)]
+    pairs = [(a, b), *((a, soft) for soft in blurs(b)), *((soft, b) for soft in blurred_a)]
     least = np.full(a.shape, np.inf, np.float32)
     left, right = a.copy(), b.copy()
     for one, other in pairs:
@@ -121,14 +119,11 @@ def _alike(a: np.ndarray, blurred_a: list[np.ndarray], b: np.ndarray) -> tuple[n
     return left, right
 
 
-def _blurs(luma: np.ndarray, most: float = np.inf) -> list[np.ndarray]:
-    return [blurred(luma, sigma) for sigma in BLUR_SIGMAS if sigma <= most]
-
-
-def blurred(luma: np.ndarray, sigma: float) -> np.ndarray:
-    """Display values (H,W) in [0,1], blurred in linear light by a Gaussian of ``sigma`` px."""
-    light = cv2.GaussianBlur(np.clip(luma, 0, 1) ** np.float32(GAMMA), (0, 0), sigma)
-    return np.asarray(light ** np.float32(1 / GAMMA))
+def blurs(luma: np.ndarray, most: float = np.inf) -> list[np.ndarray]:
+    """Display values (H,W) in [0,1], blurred in linear light by each of `BLUR_SIGMAS` up to ``most`` px."""
+    light = np.clip(luma, 0, 1) ** np.float32(GAMMA)
+    soft = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in BLUR_SIGMAS if sigma <= most)
+    return [np.asarray(one ** np.float32(1 / GAMMA)) for one in soft]
 
 
 def _gradient(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

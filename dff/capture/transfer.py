@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from dff.capture.course import BLUR_SIGMAS, blurred, read
+from dff.capture.course import blurs, read
 from dff.capture.scene import Shot
 from dff.stack import to_luma
 
 COMPARE_SIGMA = 1.5  # px of the window in which a carried picture and the shot are compared
 TRUST = 0.04  # of the tone range: a difference that halves the trust in a carried pixel
+SHARP_SIGMA = 2.0  # px of the window in which sharpness is told
 SHARPER = 1.15  # how much sharper than the shot a carried pixel must be to be taken
 
 
-def _sharpness(luma: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(np.abs(cv2.Laplacian(luma, cv2.CV_32F, ksize=3)), (0, 0), sigma)
+def _sharpness(luma: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(np.abs(cv2.Laplacian(luma, cv2.CV_32F, ksize=3)), (0, 0), SHARP_SIGMA)
 
 
 def moved(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -54,16 +55,16 @@ class Carried:
 def transfer(shot: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The shot, with what is sharper in a carried reference put in where both show the same thing.
 
-    Agreement: the reference, blurred by the Gaussian of `BLUR_SIGMAS` that brings it nearest, must look like
-    the shot; where a flow went wrong, or something came into view, no blur does that, and the shot stays.
+    Agreement: the reference, blurred by the Gaussian of `dff.capture.course.blurs` that brings it nearest,
+    must look like the shot; where a flow went wrong, or something came into view, no blur does that, and the
+    shot stays.
     """
     here, there = to_luma(shot), to_luma(reference)
     nearest = cv2.GaussianBlur(np.abs(there - here), (0, 0), COMPARE_SIGMA)
-    for sigma in BLUR_SIGMAS:
-        differs = np.abs(blurred(there, sigma) - here)
-        nearest = np.minimum(nearest, cv2.GaussianBlur(differs, (0, 0), COMPARE_SIGMA))
+    for soft in blurs(there):
+        nearest = np.minimum(nearest, cv2.GaussianBlur(np.abs(soft - here), (0, 0), COMPARE_SIGMA))
     trust = 1 / (1 + (nearest / TRUST) ** 4)
-    sharp_here, sharp_there = (_sharpness(one, 2.0) for one in (here, there))
+    sharp_here, sharp_there = (_sharpness(one) for one in (here, there))
     wanted = 1 / (1 + (SHARPER * (sharp_here + 1e-3) / (sharp_there + 1e-3)) ** 8)
     weight = cv2.GaussianBlur((trust * wanted).astype(np.float32), (0, 0), 0.7)
     weight = weight[..., None] if shot.ndim == 3 else weight

@@ -20,6 +20,7 @@ from dff.model.features import (
     Norm,
     SrdKind,
     sharp_region_detector,
+    without_gradient_on_cpu,
 )
 from dff.model.interface import DepthModel, DepthOutput, Tones, check_inputs, padded
 from dff.model.wild import WildConfig, WildNetwork
@@ -256,10 +257,12 @@ def _in_blocks(pictures: Tensor, hints: Tensor | None) -> Tensor:
     count, colours, height, width = pictures.shape
     more = 0 if hints is None else hints.shape[2]
     joined = pictures.new_empty(count, height // 2, width // 2, 4 * colours + more)
-    for block, picture in zip(joined, pictures, strict=True):  # one that stays in the cache
+    together = 1 if without_gradient_on_cpu(pictures) else count  # what is written to stays in the cache
+    for k in range(0, count, together):
+        some = slice(k, k + together)
         for channel in range(4 * colours):
             colour, down, across = channel // 4, channel // 2 % 2, channel % 2
-            block[..., channel] = picture[colour, down::2, across::2]
+            joined[some, :, :, channel] = pictures[some, colour, down::2, across::2]
     if hints is not None:
         joined[..., 4 * colours :] = hints.flatten(0, 1).permute(0, 2, 3, 1)
     return joined.permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dff import metrics
-from dff.capture.course import Course, blurred, course_between
+from dff.capture.course import Course, course_between
 from dff.capture.deviation import Deviation
 from dff.capture.moving import MovingConfig, capture_moving
 from dff.capture.report import shots_rows
@@ -57,6 +57,11 @@ def natural(seed=0, size=(128, 160)):
         for sigma in (1, 2, 4, 8, 16)
     ]
     return np.clip(0.5 + 0.35 * sum(octaves), 0.02, 1).astype(np.float32)
+
+
+def defocused(picture, sigma):
+    """Blurred as a lens does it: light, not display values."""
+    return cv2.GaussianBlur(picture**2.2, (0, 0), sigma) ** (1 / 2.2) if sigma else picture
 
 
 def test_same_arguments_same_pictures(still):
@@ -164,7 +169,7 @@ def test_motion_is_told_from_blurred_shots(sigma, steps, most):
     before, course = natural(), None
     for _ in range(steps):
         shot = np.roll(before, (1, 2), axis=(0, 1))
-        seen = blurred(shot, sigma) if sigma else shot
+        seen = defocused(shot, sigma)
         course = course_between(seen, before, course)
         before = shot
     misses = np.linalg.norm(course.flow[24:-24, 24:-24] - (-2.0, -1.0), axis=-1)
