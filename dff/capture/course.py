@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dff.classical.align import DISPLAY_GAMMA
 from dff.stack import to_luma
 
-GAMMA = 2.2  # of display values: lenses blur light
 BLUR_SIGMAS = (0.8, 1.6, 2.6, 4.0, 6.5, 10.0)  # px, by which a sharp picture is made like a blurred shot
 MOST_SHOT_SIGMA = 4.0  # px, by which the shot is blurred in turn, where it is the sharper one
 COARSEST = 32  # px of the shorter side at the coarsest level
@@ -21,6 +21,7 @@ SMOOTH_SIGMA = 2.0  # px, of the change
 MOST_CHANGE = 3.0  # px in one turn
 DOUBT = 2e-5  # information that it is worth that things stand still, before anything was seen
 KEPT = 0.4  # share of the information that is kept to the next step
+_EDGE = cv2.BORDER_REPLICATE
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,10 @@ def _matched(
     blurred_a = blurs(a, MOST_SHOT_SIGMA)
     for outlier in OUTLIERS:
         left, right = _alike(a, blurred_a, read(b, flow))
-        gx, gy = _gradient((left + right) / 2)
+        middle = (left + right) / 2
+        gx, gy = (
+            cv2.Sobel(middle, -1, *way, ksize=1, scale=0.5, borderType=_EDGE) for way in ((1, 0), (0, 1))
+        )
         away, miss = flow - prior, left - right
         # against the prior, so that each turn weighs it anew
         wanted = miss + gx * away[..., 0] + gy * away[..., 1]
@@ -121,17 +125,9 @@ def _alike(a: np.ndarray, blurred_a: list[np.ndarray], b: np.ndarray) -> tuple[n
 
 def blurs(luma: np.ndarray, most: float = np.inf) -> list[np.ndarray]:
     """Display values (H,W) in [0,1], blurred in linear light by each of `BLUR_SIGMAS` up to ``most`` px."""
-    light = np.clip(luma, 0, 1) ** np.float32(GAMMA)
+    light = np.clip(luma, 0, 1) ** np.float32(DISPLAY_GAMMA)
     soft = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in BLUR_SIGMAS if sigma <= most)
-    return [np.asarray(one ** np.float32(1 / GAMMA)) for one in soft]
-
-
-def _gradient(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    central = np.array([[-0.5, 0, 0.5]], np.float32)
-    gx, gy = (
-        cv2.filter2D(luma, -1, kernel, borderType=cv2.BORDER_REPLICATE) for kernel in (central, central.T)
-    )
-    return np.asarray(gx), np.asarray(gy)
+    return [np.asarray(one ** np.float32(1 / DISPLAY_GAMMA)) for one in soft]
 
 
 def _windowed(values: np.ndarray) -> np.ndarray:
@@ -143,6 +139,4 @@ def read(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """``values`` (H,W[,C]) at p + flow(p): bicubic, edges repeated."""
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(
-        values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    return cv2.remap(values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=_EDGE)

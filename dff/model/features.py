@@ -22,9 +22,7 @@ Norm = Literal["none", "batch"]
 SrdKind = Literal["srd", "residual-2d", "residual-3d"]
 EfdKind = Literal["efd", "max+conv3d", "avg+conv3d", "strided", "pool3d"]
 
-_BLOCK_VALUES = (
-    2**18
-)  # numbers worked on at once, of all slices: more leave the cache, fewer starve a second core
+_BLOCK_VALUES = 2**18  # worked on at once, of all slices: more leave the cache, fewer starve a second core
 
 
 def with_neighbours(x: Tensor, n: int) -> Tensor:

@@ -19,10 +19,7 @@ from dff.model.focus_head_cues import luma
 from dff.model.focus_head_votes import Geometry, LadderVotes
 from dff.model.prior import box_mean
 
-_COARSE, _WINDOW = (
-    4,
-    7,
-)  # px, cells of so many; brightness and contrast are taken relative to this surrounding
+_COARSE, _WINDOW = 4, 7  # px, cells of so many: the surrounding that brightness and contrast are relative to
 _LEAST_DEVIATION = 0.02  # of display values: below it there is noise alone
 _LEAST_WEIGHT = 1e-3
 _PIXELS_AT_ONCE = 2_000_000  # of slices that are looked at together: memory
