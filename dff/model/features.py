@@ -22,7 +22,7 @@ Norm = Literal["none", "batch"]
 SrdKind = Literal["srd", "residual-2d", "residual-3d"]
 EfdKind = Literal["efd", "max+conv3d", "avg+conv3d", "strided", "pool3d"]
 
-_BLOCK_VALUES = 2**18  # worked on at once, of all slices: more leave the cache, fewer starve a second core
+_BLOCK_VALUES = 2**17  # worked on at once, of all slices: more leave the cache, fewer starve a second core
 
 
 def with_neighbours(x: Tensor, n: int) -> Tensor:
@@ -151,20 +151,12 @@ class SharpRegionDetector(nn.Module):
         stack = x.unflatten(0, (-1, n))
         for k in range(n):
             self.residual.overwrite(stack[:, k])
-        channels = x.shape[1]
-        before, own, after = self.compare.conv.weight.to(x.dtype).flatten(1).t().split(channels)
-        score = self.score.conv.weight.to(x.dtype).flatten(1).t()
-        block = max(_BLOCK_VALUES // (n * channels), 64)
+        compare, score = (one.conv.weight.flatten(1) for one in (self.compare, self.score))
+        block = max(_BLOCK_VALUES // (n * x.shape[1]), 64)
         for whole in stack.permute(0, 1, 3, 4, 2).flatten(2, 3):
             for part in whole.split(block, dim=1):
-                pixels, one = part.reshape(-1, channels), part.shape[1]
-                seen = pixels @ own
-                # rows of a slice follow those of the slice before it; the ends see themselves
-                seen[one:].addmm_(pixels[:-one], before)
-                seen[:one].addmm_(pixels[:one], before)
-                seen[:-one].addmm_(pixels[one:], after)
-                seen[-one:].addmm_(pixels[-one:], after)
-                part.add_(F.relu_(F.relu_(seen) @ score).view_as(part))
+                near = with_neighbours(part.mT[..., None], n)[..., 0].mT
+                part.add_(F.relu_(F.linear(F.relu_(F.linear(near, compare)), score)))
         return x
 
 
