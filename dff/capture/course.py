@@ -21,6 +21,7 @@ SMOOTH_SIGMA = 2.0  # px, of the change
 MOST_CHANGE = 3.0  # px in one turn
 DOUBT = 2e-5  # information that it is worth that things stand still, before anything was seen
 KEPT = 0.4  # share of the information that is kept to the next step
+FIRM = 1e-4  # information that a chain of steps is worth where a shot is matched once more
 _EDGE = cv2.BORDER_REPLICATE
 
 
@@ -65,6 +66,17 @@ def course_between(shot: np.ndarray, before: np.ndarray, course: Course | None =
         near, told = _matched(a, b, start * scale, prior * scale, known)
         flow = flow + _resized(near / scale - start, here.shape)
     return Course(flow, told)
+
+
+def matched(shot: np.ndarray, earlier: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """A flow (H,W,2) chained over time steps, made better between its two ends: steps add their errors up.
+
+    Args:
+        shot, earlier: (H,W[,3]) of the same size, focused anywhere.
+        flow: pixel p of the shot shows what ``earlier`` shows at p + flow(p), within a few pixels.
+    """
+    here, there = (np.ascontiguousarray(to_luma(one)) for one in (shot, earlier))
+    return _matched(here, there, flow, flow, np.full(here.shape, FIRM, np.float32))[0]
 
 
 def _levels(shape: tuple[int, ...]) -> list[tuple[int, int]]:

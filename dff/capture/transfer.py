@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from dff.capture.course import blurs, read
+from dff.capture.course import blurs, matched, read
 from dff.capture.scene import Shot
 from dff.stack import to_luma
 
@@ -43,9 +43,9 @@ class Carried:
     def new(cls, shot: Shot) -> Carried:
         return cls(shot, np.zeros((*shot.picture.shape[:2], 2), np.float32))
 
-    def on(self, flow: np.ndarray) -> Carried:
-        """The same one time step later."""
-        return Carried(self.shot, flow + read(self.flow, flow))
+    def on(self, flow: np.ndarray, picture: np.ndarray) -> Carried:
+        """The same one time step later, when ``picture`` was taken."""
+        return Carried(self.shot, matched(picture, self.shot.picture, flow + read(self.flow, flow)))
 
     def seen(self) -> Shot:
         """The shot as it would look now."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dff import metrics
-from dff.capture.course import Course, course_between
+from dff.capture.course import Course, course_between, matched
 from dff.capture.deviation import Deviation
 from dff.capture.moving import MovingConfig, capture_moving
 from dff.capture.report import shots_rows
@@ -187,9 +187,20 @@ def test_a_carried_shot_is_read_from_itself():
     held = Carried.new(Shot(1.0, picture, 0))
     step = np.zeros((96, 128, 2), np.float32)
     step[..., 0] = -1.5  # below 0, and between pixels: two such steps are three whole pixels
-    twice = held.on(step).on(step)
-    np.testing.assert_allclose(twice.flow[..., 0], -3.0, atol=1e-5)
-    np.testing.assert_allclose(twice.seen().picture[:, 3:], picture[:, :-3], atol=1e-6)
+    halfway = moved(picture, step)
+    twice = held.on(step, halfway).on(step, np.roll(picture, 3, axis=1))
+    inside = np.s_[16:-16, 16:-16]
+    np.testing.assert_allclose(twice.flow[inside][..., 0], -3.0, atol=0.02)
+    np.testing.assert_allclose(twice.seen().picture[inside], picture[16:-16, 13:-19], atol=0.02)
+
+
+@pytest.mark.parametrize(("sigma", "most"), [(0.0, 0.1), (2.0, 0.35)])
+def test_a_chain_of_steps_that_went_astray_is_matched_again(sigma, most):
+    earlier = natural()
+    shot = defocused(np.roll(earlier, 4, axis=1), sigma)
+    astray = np.full((*shot.shape[:2], 2), (-3.2, 0.6), np.float32)  # by one pixel; -4, 0 is right
+    misses = np.linalg.norm(matched(shot, earlier, astray)[24:-24, 24:-24] - (-4.0, 0.0), axis=-1)
+    assert np.median(misses) < most
 
 
 class Truth:
