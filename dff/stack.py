@@ -16,6 +16,9 @@ from dff.camera import Lens
 if TYPE_CHECKING:
     import torch
 
+DISPLAY_GAMMA = 2.2
+"""Of display values: light to the power of 1 / 2.2."""
+
 Unit = Literal["dioptre", "um", "index"]
 Progress = Callable[[str, int, int], None]
 """Told (stage, done, total) by whatever walks over the slices."""

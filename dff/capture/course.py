@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dff.classical.align import DISPLAY_GAMMA
-from dff.stack import to_luma
+from dff.stack import DISPLAY_GAMMA, to_luma
 
 BLUR_SIGMAS = (0.8, 1.6, 2.6, 4.0, 6.5, 10.0)  # px, by which a sharp picture is made like a blurred shot
 MOST_SHOT_SIGMA = 4.0  # px, by which the shot is blurred in turn, where it is the sharper one

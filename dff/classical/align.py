@@ -14,12 +14,11 @@ from dff.classical import motion, register
 from dff.classical.alignment import Alignment, resolve_reference
 from dff.classical.pyramid import WorkPicture, work_picture, work_scale
 from dff.classical.register import PairMotion
-from dff.stack import FocalStack, Progress
+from dff.stack import DISPLAY_GAMMA, FocalStack, Progress
 
 Method = Literal["auto", "metadata", "ecc", "direct", "none"]
 METHODS: tuple[Method, ...] = ("auto", "metadata", "ecc", "direct", "none")
 
-DISPLAY_GAMMA = 2.2
 MIN_CORRELATION = 0.5  # below it two neighbouring slices do not show the same scene
 MAX_STEP_ZOOM = 0.15  # between neighbours; more is a failure, not breathing
 MAX_STEP_SHIFT = 0.2  # of the picture's longest side

@@ -10,8 +10,7 @@ import numpy as np
 from dff.formats.pictures import to_levels
 from dff.formats.vis import colourise
 from dff.simulator.simulated import Simulated
-from dff.simulator.textures import GAMMA
-from dff.stack import DepthMap
+from dff.stack import DISPLAY_GAMMA, DepthMap
 
 TILE_PX = 256
 SLICES = 4
@@ -60,7 +59,7 @@ def _shown(picture: np.ndarray) -> np.ndarray:
     if picture.ndim == 3:
         return to_levels(np.broadcast_to(picture, (*picture.shape[:2], 3)), 255)
     light = picture / np.float32(np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1)
-    return np.repeat(to_levels(light ** np.float32(1 / GAMMA), 255)[..., None], 3, axis=2)
+    return np.repeat(to_levels(light ** np.float32(1 / DISPLAY_GAMMA), 255)[..., None], 3, axis=2)
 
 
 def _tile(picture: np.ndarray, title: str) -> np.ndarray:

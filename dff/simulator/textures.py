@@ -15,8 +15,7 @@ from dff.simulator.draws import Draws
 from dff.simulator.kernels import fft_size
 from dff.simulator.lettering import print_distance
 from dff.simulator.paints import Paint
-
-GAMMA = 2.2
+from dff.stack import DISPLAY_GAMMA
 
 
 def pixel_grid(height: int, width: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
@@ -201,12 +200,12 @@ def texture(draws: Draws, kind: str, x: Tensor, y: Tensor, unit: Tensor, paint: 
 
 def to_linear(display: Tensor) -> Tensor:
     """Display values (gamma 2.2) in [0,1] to linear light."""
-    return display.clamp(0, 1) ** GAMMA
+    return display.clamp(0, 1) ** DISPLAY_GAMMA
 
 
 def to_display(linear: Tensor) -> Tensor:
     """Linear light to display values (gamma 2.2) in [0,1]."""
-    return linear.clamp(0, 1) ** (1 / GAMMA)
+    return linear.clamp(0, 1) ** (1 / DISPLAY_GAMMA)
 
 
 def shown_halves(light: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:

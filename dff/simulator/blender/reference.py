@@ -17,6 +17,7 @@ from dff.simulator.blender.passes import all_in_focus, object_layers
 from dff.simulator.blender.random_scene import BlenderConfig, random_scene
 from dff.simulator.blender.session import RenderSettings
 from dff.simulator.layers import Layer
+from dff.simulator.textures import to_display
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ class Reference:
 
 
 def _psnr(a: Tensor, b: Tensor) -> Tensor:
-    error = a.clamp(0, 1) ** (1 / 2.2) - b.clamp(0, 1) ** (1 / 2.2)
+    error = to_display(a) - to_display(b)
     return -10 * torch.log10(error.square().mean(dim=(-3, -2, -1)))
 
 
