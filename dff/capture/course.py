@@ -21,6 +21,7 @@ MOST_CHANGE = 3.0  # px in one turn
 DOUBT = 2e-5  # information that it is worth that things stand still, before anything was seen
 KEPT = 0.4  # share of the information that is kept to the next step
 FIRM = 1e-4  # information that a chain of steps is worth where a shot is matched once more
+CHAIN_MATCHED = 360  # px of the shorter side at most, at which that is done
 _EDGE = cv2.BORDER_REPLICATE
 
 
@@ -59,11 +60,7 @@ def course_between(shot: np.ndarray, before: np.ndarray, course: Course | None =
         information = DOUBT + KEPT * np.maximum(read(course.information, course.flow), 0)
     flow, told = expected, information
     for size in _levels(here.shape):
-        a, b = _resized(here, size), _resized(there, size)
-        scale = np.array([size[1] / here.shape[1], size[0] / here.shape[0]], np.float32)
-        start, prior, known = (_resized(one, size) for one in (flow, expected, information))
-        near, told = _matched(a, b, start * scale, prior * scale, known)
-        flow = flow + _resized(near / scale - start, here.shape)
+        flow, told = _refined(here, there, flow, Course(expected, information), size)
     return Course(flow, told)
 
 
@@ -75,7 +72,19 @@ def matched(shot: np.ndarray, earlier: np.ndarray, flow: np.ndarray) -> np.ndarr
         flow: pixel p of the shot shows what ``earlier`` shows at p + flow(p), within a few pixels.
     """
     here, there = (np.ascontiguousarray(to_luma(one)) for one in (shot, earlier))
-    return _matched(here, there, flow, flow, np.full(here.shape, FIRM, np.float32))[0]
+    size = next(one for one in reversed(_levels(here.shape)) if min(one) <= CHAIN_MATCHED)
+    return _refined(here, there, flow, Course(flow, np.full(here.shape, FIRM, np.float32)), size)[0]
+
+
+def _refined(
+    here: np.ndarray, there: np.ndarray, flow: np.ndarray, expected: Course, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """``flow`` made better at a size, and the information there."""
+    a, b = _resized(here, size), _resized(there, size)
+    scale = np.array([size[1] / here.shape[1], size[0] / here.shape[0]], np.float32)
+    start, prior, known = (_resized(one, size) for one in (flow, expected.flow, expected.information))
+    near, told = _matched(a, b, start * scale, prior * scale, known)
+    return flow + _resized(near / scale - start, here.shape), told
 
 
 def _levels(shape: tuple[int, ...]) -> list[tuple[int, int]]:
