@@ -82,6 +82,17 @@ def test_small_errors_of_the_depth_are_mended():
     assert metrics.gradients_kept(out, SLICES) > 0.95
 
 
+def test_what_is_sharp_is_found_nearly_two_slices_off():
+    off = np.where(INDEX < N / 2, INDEX + 1.7, INDEX - 1.7).astype(np.float32)
+    assert metrics.gradients_kept(fused(SLICES, off), SLICES) > 0.95
+
+
+def test_noise_on_flat_ground_averages_out():
+    random = np.random.default_rng(2)
+    slices = [np.clip(128 + random.normal(0, 8, (*SIZE, 3)), 0, 255).astype(np.uint8) for _ in range(N)]
+    assert fused(slices).std() < 0.8 * np.mean([picture.std() for picture in slices])
+
+
 def test_the_depth_decides_between_equally_flat_slices():
     """Plain slices of rising brightness: only the depth says which one is meant."""
     slices = [np.full((*SIZE, 3), 50 * (k + 1), np.uint8) for k in range(N)]
