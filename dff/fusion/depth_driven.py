@@ -37,8 +37,11 @@ def fuse(
     total = np.zeros(first.shape, np.float32)
     weights = np.zeros(first.shape[:2], np.float32)
     for k, image, shown in aligned_slices(stack, alignment, progress):
-        near = np.exp(-(((depth.index - np.float32(k)) / np.float32(REACH)) ** 2))
-        weight = sharpness(to_luma(image), WINDOW_SIGMA) ** SHARPNESS_POWER
+        weight = sharpness(to_luma(image), WINDOW_SIGMA)
+        weight **= SHARPNESS_POWER
+        near = depth.index - np.float32(k)  # in place from here on: pictures may be large
+        near *= np.float32(1 / REACH)
+        np.exp(np.negative(np.square(near, out=near), out=near), out=near)
         weight *= near
         near **= np.float32((REACH / FLAT_REACH) ** 2)
         near *= plain
