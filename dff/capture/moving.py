@@ -91,7 +91,7 @@ def capture_moving(
         else:
             course = course_between(shot.picture, fused, course)
             flow = course.flow
-            recent = [one.on(flow, shot.picture) for one in recent]
+            recent = [one.on(flow).matched_to(shot.picture) for one in recent]
             masks = [moved(mask.astype(np.float32), flow) > 0.5 for mask in masks]
             before, fused = moved(fused, flow), shot.picture
             for one in (*reversed([one.seen().picture for one in recent]), before):

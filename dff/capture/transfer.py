@@ -9,16 +9,13 @@ import numpy as np
 
 from dff.capture.course import blurs, matched, read
 from dff.capture.scene import Shot
+from dff.fusion.slices import sharpness
 from dff.stack import to_luma
 
 COMPARE_SIGMA = 1.5  # px of the window in which a carried picture and the shot are compared
 TRUST = 0.04  # of the tone range: a difference that halves the trust in a carried pixel
 SHARP_SIGMA = 2.0  # px of the window in which sharpness is told
 SHARPER = 1.15  # how much sharper than the shot a carried pixel must be to be taken
-
-
-def _sharpness(luma: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(np.abs(cv2.Laplacian(luma, cv2.CV_32F, ksize=3)), (0, 0), SHARP_SIGMA)
 
 
 def moved(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -43,9 +40,13 @@ class Carried:
     def new(cls, shot: Shot) -> Carried:
         return cls(shot, np.zeros((*shot.picture.shape[:2], 2), np.float32))
 
-    def on(self, flow: np.ndarray, picture: np.ndarray) -> Carried:
-        """The same one time step later, when ``picture`` was taken."""
-        return Carried(self.shot, matched(picture, self.shot.picture, flow + read(self.flow, flow)))
+    def on(self, flow: np.ndarray) -> Carried:
+        """The same one time step later."""
+        return Carried(self.shot, flow + read(self.flow, flow))
+
+    def matched_to(self, picture: np.ndarray) -> Carried:
+        """The same, its flow made better by what is seen now."""
+        return Carried(self.shot, matched(picture, self.shot.picture, self.flow))
 
     def seen(self) -> Shot:
         """The shot as it would look now."""
@@ -64,7 +65,7 @@ def transfer(shot: np.ndarray, reference: np.ndarray) -> np.ndarray:
     for soft in blurs(there):
         nearest = np.minimum(nearest, cv2.GaussianBlur(np.abs(soft - here), (0, 0), COMPARE_SIGMA))
     trust = 1 / (1 + (nearest / TRUST) ** 4)
-    sharp_here, sharp_there = (_sharpness(one) for one in (here, there))
+    sharp_here, sharp_there = (sharpness(one, SHARP_SIGMA) for one in (here, there))
     wanted = 1 / (1 + (SHARPER * (sharp_here + 1e-3) / (sharp_there + 1e-3)) ** 8)
     weight = cv2.GaussianBlur((trust * wanted).astype(np.float32), (0, 0), 0.7)
     weight = weight[..., None] if shot.ndim == 3 else weight
