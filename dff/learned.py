@@ -14,7 +14,7 @@ from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
 from dff.classical.enlarge import enlarge, enlarge_along_edges
 from dff.model.device import usable_device
-from dff.model.infer import InferenceConfig, infer, probability_within
+from dff.model.infer import InferenceConfig, infer, probability_within, runs_in_half
 from dff.model.interface import DepthModel
 from dff.model.network import load_depth_network
 from dff.second_opinion import TOLERATED, contradicted
@@ -35,6 +35,13 @@ class LearnedModel:
     name: str
     network: DepthModel
     inference: InferenceConfig = field(default_factory=InferenceConfig)
+
+    @property
+    def computes(self) -> dict[str, str]:
+        """Kind of device, and number format: what the last digits of a result depend on."""
+        device = next(self.network.parameters()).device
+        half = runs_in_half(self.inference.precision, device)
+        return {"device": device.type, "precision": "bfloat16" if half else "float32"}
 
     def depth(
         self,
@@ -98,7 +105,7 @@ class LearnedModel:
             positions,
             stack.unit,
             info={
-                "device": next(self.network.parameters()).device.type,
+                **self.computes,
                 "work_size": [found.u.shape[1], found.u.shape[0]],
                 "tiles": found.tiles,
                 "parts": found.parts,

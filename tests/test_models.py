@@ -166,6 +166,7 @@ def test_through_the_pipeline(stairs: list[np.ndarray], model: LearnedModel) -> 
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     told = report["inference"]
     assert 0 <= told.pop("contradicted") <= 1
+    assert told.pop("precision") in ("float32", "bfloat16")
     assert told == {"device": "cpu", "work_size": [96, 64], "tiles": 1, "parts": 1, "views": 1}
 
 

@@ -89,7 +89,7 @@ class PredictTo:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where a learned model runs; classical runs on the CPU"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """of a learned model; auto: bfloat16 on CUDA, float32 on the CPU"""
+    """of a learned model; auto: bfloat16 on devices that compute in it"""
     views: Literal[1, 2, 4, 8] = 1
     """mirrored and turned views a learned model averages: 4 take 3 % off the error in 4 times the time"""
 

@@ -62,12 +62,13 @@ def beyond_two_slices(mean: Tensor, variance: Tensor, u: Tensor) -> tuple[Tensor
 def pooled_over_slices(features: Tensor, share: Tensor) -> Tensor:
     """(B,C,h,w): features (B*N,C,h,w) of the slices, weighted by their ``share`` (B,N,h,w)."""
     batch, n = share.shape[:2]
-    weight = share.to(features.dtype)[..., None]  # B,N,h,w,1
+    wide = torch.float32 if without_gradient_on_cpu(features) else features.dtype  # CPUs add half ones slowly
+    weight = share.to(wide)[..., None]  # B,N,h,w,1
     stack = features.permute(0, 2, 3, 1).unflatten(0, (batch, n))
-    total = stack[:, 0] * weight[:, 0]
+    total = stack[:, 0].to(wide) * weight[:, 0]
     for k in range(1, n):  # their product as a whole would be as large as the volume
-        total.addcmul_(stack[:, k], weight[:, k])
-    return total.permute(0, 3, 1, 2)
+        total.addcmul_(stack[:, k].to(wide), weight[:, k])
+    return total.permute(0, 3, 1, 2).to(features.dtype)
 
 
 def doubled(x: Tensor) -> Tensor:

@@ -33,6 +33,14 @@ def with_neighbours(x: Tensor, n: int) -> Tensor:
     return torch.cat((before, stack, after), dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
+def _beside_each_other(part: Tensor) -> Tensor:
+    """(N,P,C) pixels of one stack -> (N,P,3C), as `with_neighbours`; a view, for a third of the traffic."""
+    n, pixels, channels = part.shape
+    row = part.new_empty(pixels, n + 2, channels)
+    row[:, 1:-1], row[:, 0], row[:, -1] = part.transpose(0, 1), part[0], part[-1]
+    return row.as_strided((n, pixels, 3 * channels), (channels, (n + 2) * channels, 1))
+
+
 def without_gradient_on_cpu(x: Tensor) -> bool:
     """Whether maps may be gone through piece by piece, and overwritten: what a CPU's cache likes best."""
     return x.device.type == "cpu" and not torch.is_grad_enabled()
@@ -151,12 +159,12 @@ class SharpRegionDetector(nn.Module):
         stack = x.unflatten(0, (-1, n))
         for k in range(n):
             self.residual.overwrite(stack[:, k])
-        compare, score = (one.conv.weight.flatten(1) for one in (self.compare, self.score))
+        compare, score = (one.conv.weight.flatten(1).to(x.dtype) for one in (self.compare, self.score))
         block = max(_BLOCK_VALUES // (n * x.shape[1]), 64)
         for whole in stack.permute(0, 1, 3, 4, 2).flatten(2, 3):
             for part in whole.split(block, dim=1):
-                near = with_neighbours(part.mT[..., None], n)[..., 0].mT
-                part.add_(F.relu_(F.linear(F.relu_(F.linear(near, compare)), score)))
+                near = _beside_each_other(part)
+                part.add_(F.relu_(F.linear(F.relu_(near @ compare.T), score)))
         return x
 
 

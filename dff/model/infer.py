@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dff.model.device import computes_in_half
 from dff.model.interface import STRIDE, DepthModel, Tones
 from dff.model.long_stacks import (
     interleaved,
@@ -43,7 +43,7 @@ class InferenceConfig:
         tolerance, tolerance_steps: error that still counts as right, as a share of the sweep and of the mean
             step from slice to slice; the larger holds. Confidence is its probability.
         valid_confidence: confidence below which a pixel is "unknown".
-        precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA only.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the device computes in it.
         views: 1, 2, 4 or 8: the picture is shown mirrored, upside down and turned as well, and the answers
             are averaged, for as many times the time.
     """
@@ -143,7 +143,8 @@ def infer(
         said = [look(view) for view in range(config.views)]
         return weighted_mean(*(np.stack(values) for values in zip(*said, strict=True)))
 
-    with torch.inference_mode(), _autocast(config.precision, device):
+    half = runs_in_half(config.precision, device)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         for done, tile in enumerate(plan, start=1):
             said = [ask(part, tile.box) for part in parts]
             u, scale = weighted_mean(*(np.stack(values) for values in zip(*said, strict=True)))
@@ -182,9 +183,9 @@ def _refined(
     return u + trust * (fine - u), scale + trust * (spread - scale)
 
 
-def _autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+def runs_in_half(precision: Precision, device: torch.device) -> bool:
+    """Whether `infer` runs a network in bfloat16."""
+    return precision == "bfloat16" or (precision == "auto" and computes_in_half(device))
 
 
 def _top(image: np.ndarray) -> float:

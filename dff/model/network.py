@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dff.model import prior
 from dff.model.depth import Completion, Scale, Uncertainty, doubled, expectation, joined, pooled_over_slices
+from dff.model.device import working_dtype
 from dff.model.features import (
     Conv,
     EfdKind,
@@ -170,7 +171,7 @@ class DepthNetwork(DepthModel):
         """
         n = images.shape[1]
         hints = prior.focus_prior(images) if self.prior_gain is not None else None
-        shown = _in_blocks(_normalised(images, tones).flatten(0, 1), hints)
+        shown = _in_blocks(images, tones or _tones(images), hints)
         colours = shown[:, :12]
         volumes = self._features(shown, u, n)
         shallow = volumes[0]
@@ -183,7 +184,10 @@ class DepthNetwork(DepthModel):
     def _features(self, shown: Tensor, u: Tensor, n: int) -> list[Tensor]:
         """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32."""
         x = shown.to(self.place.weight.dtype)
-        x = F.relu_(self.stem(x).add_(self.place(_places(u).to(x.dtype)).flatten(0, 1)[:, :, None, None]))
+        half, kind = working_dtype(x), x.device.type
+        with torch.autocast(kind, enabled=False):  # faint texture on a bright ground would be rounded away
+            where = self.place(_places(u).to(x.dtype)).flatten(0, 1)[:, :, None, None]
+            x = F.relu_(self.stem(x).add_(where)).to(half)
         volumes = [self.encode[0](x, n)]
         for down, encode in zip(self.down, self.encode[1:], strict=True):
             volumes.append(encode(down(volumes[-1], n), n))
@@ -240,32 +244,37 @@ def load_depth_network(name: str | Path, device: torch.device | str = "cpu") -> 
     return load_network(name, "depth", lambda settings: build_depth_network(depth_config(settings)), device)
 
 
-def _normalised(images: Tensor, tones: Tones | None = None) -> Tensor:
-    """Each stack with zero mean per channel and, all channels together, unit deviation; float32."""
-    images = images.float()
-    mean = images.mean(dim=(1, 3, 4)) if tones is None else tones.mean
-    centred = images - mean[:, None, :, None, None]
-    deviation = centred.square().mean(dim=(1, 2, 3, 4)).sqrt() if tones is None else tones.deviation
-    return centred / deviation.clamp_min(_LEAST_CONTRAST)[:, None, None, None, None]
+def _tones(images: Tensor) -> Tones:
+    """Of stacks (B,N,3,H,W) that are whole."""
+    mean = images.float().mean(dim=(1, 3, 4))
+    together = 1 if without_gradient_on_cpu(images) else images.shape[1]
+    squares = [
+        (some.float() - mean[:, None, :, None, None]).square().mean(dim=(2, 3, 4))
+        for some in images.split(together, dim=1)
+    ]
+    return Tones(mean, torch.cat(squares, dim=1).mean(dim=1).sqrt())
 
 
-def _in_blocks(pictures: Tensor, hints: Tensor | None) -> Tensor:
-    """(M,12+C,H/2,W/2), channels last: 2x2 pixels of pictures (M,3,H,W), and hints (B,N,C,H/2,W/2), M = B*N.
+def _in_blocks(images: Tensor, tones: Tones, hints: Tensor | None) -> Tensor:
+    """(B*N,12+C,H/2,W/2) float32, channels last: 2x2 pixels of (B,N,3,H,W), and hints (B,N,C,H/2,W/2).
 
-    Channels are those of `torch.nn.functional.pixel_unshuffle`; written where they go, in half the time.
+    Each stack gets zero mean per channel and, all channels together, unit deviation. Channels are those of
+    `torch.nn.functional.pixel_unshuffle`; written where they go, in half the time.
     """
-    count, colours, height, width = pictures.shape
+    n, colours, height, width = images.shape[1:]
     more = 0 if hints is None else hints.shape[2]
-    joined = pictures.new_empty(count, height // 2, width // 2, 4 * colours + more)
-    together = 1 if without_gradient_on_cpu(pictures) else count  # what is written to stays in the cache
-    for k in range(0, count, together):
+    mean, deviation = tones.mean[:, None, :, None, None], tones.deviation.clamp_min(_LEAST_CONTRAST)
+    joined = mean.new_empty(len(images), n, height // 2, width // 2, 4 * colours + more)
+    together = 1 if without_gradient_on_cpu(images) else n  # what is written to stays in the cache
+    for k in range(0, n, together):
         some = slice(k, k + together)
+        shown = (images[:, some].float() - mean) / deviation[:, None, None, None, None]
         for channel in range(4 * colours):
             colour, down, across = channel // 4, channel // 2 % 2, channel % 2
-            joined[some, :, :, channel] = pictures[some, colour, down::2, across::2]
+            joined[:, some, :, :, channel] = shown[:, :, colour, down::2, across::2]
     if hints is not None:
-        joined[..., 4 * colours :] = hints.flatten(0, 1).permute(0, 2, 3, 1)
-    return joined.permute(0, 3, 1, 2)
+        joined[..., 4 * colours :] = hints.permute(0, 1, 3, 4, 2)
+    return joined.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def _places(u: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dff.model.device import computes_in_half
 from dff.simulator.photos import PhotoPack
 from dff.train import checkpoint
 from dff.train.ahead import Make
@@ -56,19 +57,13 @@ class RunOptions:
     workers_device: torch.device | None = None
 
 
-def _computes_in_half() -> bool:
-    """Whether bfloat16 is a number format of this processor: where it is not, it is ten times slower."""
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(probe is not None and probe())
-
-
 def half_precision(config: Config, device: torch.device) -> Precision:
     """A maker of contexts in which the network runs in the precision that the recipe asks for."""
     on = {
         "float32": False,
         "bfloat16": True,
         "auto": device.type == "cuda",
-        "native": device.type == "cuda" or _computes_in_half(),
+        "native": computes_in_half(device),
     }[config.precision]
     return partial(torch.autocast, device.type, torch.bfloat16) if on else nullcontext
 

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from dff.model.infer import InferenceConfig, _refined, bytes_per_pixel, infer, probability_within
+from dff.model.infer import (
+    PRECISIONS,
+    InferenceConfig,
+    Precision,
+    _refined,
+    bytes_per_pixel,
+    infer,
+    probability_within,
+    runs_in_half,
+)
 from dff.model.long_stacks import (
     interleaved,
     trust_in_windows,
@@ -22,7 +31,7 @@ from dff.model.long_stacks import (
 )
 from dff.model.network import SIZES, DepthNetwork, load_depth_network
 
-CONFIG = InferenceConfig(overlap=64)
+CONFIG = InferenceConfig(overlap=64, precision="float32")  # the same on every processor
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +277,16 @@ def test_bfloat16_is_close(network: DepthNetwork) -> None:
     rough = infer(network, slices, np.arange(5.0), replace(CONFIG, precision="bfloat16"))
     assert rough.u.dtype == np.float32
     assert np.abs(exact.u - rough.u).mean() < 0.03
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("asked", PRECISIONS)
+def test_auto_is_half_precision_where_the_device_computes_in_it(
+    monkeypatch: pytest.MonkeyPatch, asked: Precision, known: bool
+) -> None:
+    monkeypatch.setattr("dff.model.infer.computes_in_half", lambda device: known)
+    half = asked == "bfloat16" or (asked == "auto" and known)
+    assert runs_in_half(asked, torch.device("cpu")) == half
 
 
 def test_deterministic(network: DepthNetwork) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dff.model.interface import padded
+from dff.model.interface import Tones, padded
 from dff.model.network import (
     SIZES,
     DepthNetwork,
@@ -151,8 +151,9 @@ def test_bad_configs(change: dict[str, object], message: str) -> None:
 def test_pixels_in_blocks_are_those_of_pixel_unshuffle() -> None:
     generator = torch.Generator().manual_seed(0)
     pictures, hints = (torch.rand(shape, generator=generator) for shape in ((6, 3, 8, 12), (2, 3, 4, 4, 6)))
-    found = _in_blocks(pictures, hints)
+    stacks, plain = pictures.unflatten(0, (2, 3)), Tones(torch.zeros(2, 3), torch.ones(2))
+    found = _in_blocks(stacks, plain, hints)
     assert found.is_contiguous(memory_format=torch.channels_last)
     wanted = torch.nn.functional.pixel_unshuffle(pictures, 2)
     assert torch.equal(found, torch.cat((wanted, hints.flatten(0, 1)), dim=1))
-    assert torch.equal(_in_blocks(pictures, None), wanted)
+    assert torch.equal(_in_blocks(stacks, plain, None), wanted)

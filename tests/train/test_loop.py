@@ -192,7 +192,7 @@ def test_another_network_is_refused_on_resume(config: TrainConfig, tmp_path: Pat
 def test_half_precision_on_a_processor(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, asked: str, known_to_the_processor: bool, half: bool
 ) -> None:
-    monkeypatch.setattr("dff.train.loop._computes_in_half", lambda: known_to_the_processor)
+    monkeypatch.setattr("dff.train.loop.computes_in_half", lambda device: known_to_the_processor)
     context = half_precision(replace(config, precision=asked), torch.device("cpu"))  # type: ignore[arg-type]
     with context():
         product = torch.ones(2, 2) @ torch.ones(2, 2)

@@ -103,9 +103,7 @@ class Engine:
 def _engine(name: str, device: str) -> Engine:
     model = load_model(name, device=device)
     made_of = sha256(find_weights(name)[0]) if is_learned(name) else getattr(model, "config", name)
-    network: Any = getattr(model, "network", None)
-    where = "" if network is None else next(network.parameters()).device.type  # a GPU has another precision
-    return Engine(Path(name).stem, model, hashed(made_of, where))
+    return Engine(Path(name).stem, model, hashed(made_of, getattr(model, "computes", {})))
 
 
 def _is_file_of_others(name: str) -> bool:
