@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dff.model.features import Conv, Norm, Residual, without_gradient_on_cpu
+from dff.model.features import Conv, Norm, Residual, slice_by_slice, without_gradient_on_cpu
 
 VARIANCE_FLOOR = 1e-4  # a hundredth of the sweep: below it a distribution counts as one slice
 
@@ -81,10 +81,14 @@ def joined(coarse: Tensor, fine: Tensor) -> Tensor:
     height, width = fine.shape[-2:]
     if not without_gradient_on_cpu(fine):
         return fine + doubled(coarse)[..., :height, :width]
-    total = torch.empty_like(fine)
-    for k in range(len(fine)):  # one after the other, so that what is doubled stays in the cache
-        torch.add(fine[k : k + 1], doubled(coarse[k : k + 1])[..., :height, :width], out=total[k : k + 1])
-    return total
+    return slice_by_slice(
+        lambda k: doubled(coarse[k : k + 1])[..., :height, :width].add_(fine[k : k + 1]), len(fine)
+    )
+
+
+def _as_channels(*maps: Tensor) -> Tensor:
+    """(B,C,h,w), channels last, of C maps (B,h,w)."""
+    return torch.stack(maps, dim=-1).permute(0, 3, 1, 2)
 
 
 def convex_upsample(coarse: Tensor, weights: Tensor) -> Tensor:
@@ -95,7 +99,7 @@ def convex_upsample(coarse: Tensor, weights: Tensor) -> Tensor:
         weights: (B,36,h,w), before softmax: 9 for each of the 4 fine pixels.
     """
     batch, height, width = coarse.shape
-    share = torch.softmax(weights.float().view(batch, 9, 4, height, width), dim=1)
+    share = torch.softmax(weights.float().reshape(batch, 9, 4, height, width), dim=1)
     padded = F.pad(coarse[:, None].float(), (1, 1, 1, 1), mode="replicate")
     patches = F.unfold(padded, 3).view(batch, 9, 1, height, width)
     return F.pixel_shuffle((share * patches).sum(dim=1), 2)[:, 0]
@@ -130,7 +134,7 @@ class Completion(nn.Module):
             u, variance: (B,h,w) mean and variance of the distribution over slices.
         """
         spread = torch.log(variance.detach() + VARIANCE_FLOOR)
-        hints = torch.stack((2 * u.detach() - 1, 0.25 * spread), dim=1).to(x.dtype)
+        hints = _as_channels(2 * u.detach() - 1, 0.25 * spread).to(x.dtype)
         x = F.relu_(self.first(torch.cat((x, hints), dim=1)))
         skips = []
         for i, block in enumerate(self.descend):
@@ -139,8 +143,14 @@ class Completion(nn.Module):
         x = skips.pop()
         for block in self.ascend:
             x = block(joined(x, skips.pop()))
-        correction = self.correct(x)[:, 0].float()
-        return convex_upsample(u + correction, self.weights(x)), correction
+        # One convolution for both: of a single channel it takes a third of the time of 36.
+        kernel, bias = (
+            torch.cat([getattr(one.conv, name) for one in (self.weights, self.correct)])
+            for name in ("weight", "bias")
+        )
+        weights, correction = F.conv2d(x, kernel, bias, padding=1).split((36, 1), dim=1)
+        correction = correction[:, 0].float()
+        return convex_upsample(u + correction, weights), correction
 
 
 class Uncertainty(nn.Module):
@@ -171,7 +181,7 @@ class Uncertainty(nn.Module):
         doubt = 0.25 * torch.log(beyond + VARIANCE_FLOOR)
         spread = 0.25 * torch.log(variance + VARIANCE_FLOOR)
         hints = (doubt, spread, 0.5 * torch.log(gap), 2 * mean - 1, 4 * correction)
-        x = torch.stack(hints, dim=1).to(self.first.conv.weight.dtype)
+        x = _as_channels(*hints).to(self.first.conv.weight.dtype)
         x = F.relu_(self.first(x))
         x = F.relu_(self.second(x).add_(x))
         return F.pixel_shuffle(self.last(x).float() + doubt[:, None], 2)[:, 0]

@@ -21,6 +21,7 @@ from dff.model.features import (
     Norm,
     SrdKind,
     sharp_region_detector,
+    slice_by_slice,
     without_gradient_on_cpu,
 )
 from dff.model.interface import DepthModel, DepthOutput, Tones, check_inputs, padded
@@ -183,17 +184,27 @@ class DepthNetwork(DepthModel):
 
     def _features(self, shown: Tensor, u: Tensor, n: int) -> list[Tensor]:
         """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32."""
-        x = shown.to(self.place.weight.dtype)
-        half, kind = working_dtype(x), x.device.type
-        with torch.autocast(kind, enabled=False):  # faint texture on a bright ground would be rounded away
-            where = self.place(_places(u).to(x.dtype)).flatten(0, 1)[:, :, None, None]
-            x = F.relu_(self.stem(x).add_(where)).to(half)
-        volumes = [self.encode[0](x, n)]
+        volumes = [self.encode[0](self._begun(shown.to(self.place.weight.dtype), u), n)]
         for down, encode in zip(self.down, self.encode[1:], strict=True):
             volumes.append(encode(down(volumes[-1], n), n))
         for block in self.deep:
             volumes.append(block(F.max_pool2d(volumes[-1], 2, ceil_mode=True), n))
         return volumes
+
+    def _begun(self, shown: Tensor, u: Tensor) -> Tensor:
+        """(B*N,C,h,w): what the stem makes of pictures in blocks, in the number format of later layers."""
+        half = working_dtype(shown)
+        with torch.autocast(
+            shown.device.type, enabled=False
+        ):  # rounding would lose faint texture in bright parts
+            where = self.place(_places(u).to(shown.dtype)).flatten(0, 1)[:, :, None, None]
+
+            def of(some: slice) -> Tensor:
+                return F.relu_(self.stem(shown[some]).add_(where[some])).to(half)
+
+            if without_gradient_on_cpu(shown):
+                return slice_by_slice(lambda k: of(slice(k, k + 1)), len(shown))
+            return of(slice(None))
 
     def _decode(
         self, volumes: list[Tensor], hints: Tensor | None, u: Tensor, n: int, keep_maps: bool
