@@ -37,6 +37,13 @@ def _set(settings: dict[int, int]) -> None:
             library.mallopt(name, value)
 
 
+def give_back() -> None:
+    """What is free goes back to the system now: between stages that need blocks of other sizes."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
 @contextmanager
 def reused_memory() -> Iterator[None]:
     """Within it this process keeps what it frees; at the end of the outermost one what is free is given back.
@@ -56,6 +63,4 @@ def reused_memory() -> Iterator[None]:
             _depth -= 1
             if _depth == 0:
                 _set(_USUAL)
-                library = _glibc()
-                if library is not None:
-                    library.malloc_trim(0)
+                give_back()

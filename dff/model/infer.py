@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dff.model.device import computes_in_half
-from dff.model.interface import STRIDE, DepthModel, Tones
+from dff.model.interface import FINEST, STRIDE, DepthModel, Tones
 from dff.model.long_stacks import (
     interleaved,
     trust_in_windows,
@@ -28,6 +28,7 @@ from dff.model.views import VIEWS, unviewed, viewed
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
+_HALF_SHARE = 0.7  # of the memory of float32: pictures and depth stay in it
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
 
@@ -95,9 +96,9 @@ def probability_within(tolerance: float, scale: np.ndarray) -> np.ndarray:
     return np.asarray(-np.expm1(-np.float32(tolerance) / np.maximum(scale, np.float32(1e-6))))
 
 
-def bytes_per_pixel(network: DepthModel, count: int) -> int:
-    """Working memory of ``network`` for a pixel of ``count`` slices."""
-    return count * network.slice_bytes
+def bytes_per_pixel(network: DepthModel, count: int, half: bool = False) -> int:
+    """Working memory of ``network`` for a pixel of ``count`` slices, in float32 or in half precision."""
+    return round(count * network.slice_bytes * (_HALF_SHARE if half else 1))
 
 
 def infer(
@@ -125,7 +126,8 @@ def infer(
     gain, tones = _tones(slices, device)
     parts = two_of(interleaved(count, config.slices))
     finer = windows(count, config.slices) if len(parts) > 1 else []
-    most_pixels = config.tile_bytes // bytes_per_pixel(network, max(map(len, [*parts, *finer])))
+    half = runs_in_half(config.precision, device)
+    most_pixels = config.tile_bytes // bytes_per_pixel(network, max(map(len, [*parts, *finer])), half)
     plan = tile_plan(size, most_pixels, config.overlap, STRIDE)
     mosaic = Mosaic(size, config.overlap)
     places = np.asarray(positions, np.float64)
@@ -133,17 +135,18 @@ def infer(
     def ask(part: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
         """Focus coordinate and scale in the sweep of these slices alone."""
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
-        images = torch.stack([_tensor(slices[k][box], gain, device) for k in part])[None]
+        images = _pictures([slices[k][box] for k in part], gain).to(device)
+        height, width = slices[0][box].shape[:2]
 
         def look(view: int) -> tuple[np.ndarray, np.ndarray]:
             output = network(viewed(images, view), u, tones)
-            maps = unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view).cpu().numpy()
-            return maps[0], maps[1]
+            maps = unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view)
+            own, scale = maps[:, :height, :width].cpu().numpy()
+            return own, scale
 
         said = [look(view) for view in range(config.views)]
         return weighted_mean(*(np.stack(values) for values in zip(*said, strict=True)))
 
-    half = runs_in_half(config.precision, device)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         for done, tile in enumerate(plan, start=1):
             said = [ask(part, tile.box) for part in parts]
@@ -192,10 +195,19 @@ def _top(image: np.ndarray) -> float:
     return 1.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
 
 
-def _tensor(image: np.ndarray, gain: float, device: torch.device) -> Tensor:
-    """(h,w,3) of any depth -> (3,h,w) float32 in [0,1]."""
-    values = image.astype(np.float32) * np.float32(gain / _top(image))
-    return torch.from_numpy(np.minimum(values, 1).transpose(2, 0, 1)).to(device)
+def _pictures(slices: Sequence[np.ndarray], gain: float) -> Tensor:
+    """N of (h,w,3) of any depth -> (1,N,3,H,W) float32 in [0,1], the size that the network would pad them to.
+
+    Padded as a whole, all slices would be in memory twice.
+    """
+    height, width = slices[0].shape[:2]
+    below, right = -height % FINEST, -width % FINEST
+    edge = ((0, below), (0, right), (0, 0))
+    pictures = torch.empty(1, len(slices), 3, height + below, width + right)
+    for k, image in enumerate(slices):
+        values = np.pad(image, edge, mode="edge").astype(np.float32) * np.float32(gain / _top(image))
+        pictures[0, k] = torch.from_numpy(np.minimum(values, 1)).permute(2, 0, 1)
+    return pictures
 
 
 def _tones(slices: Sequence[np.ndarray], device: torch.device) -> tuple[float, Tones]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dff.model.depth import Scale
 
+FINEST = 8  # px: sizes that are multiples of it are worked on as they are; others are padded
 STRIDE = 32  # px of the deepest map; tiles begin at multiples of it
 
 

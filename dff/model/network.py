@@ -24,11 +24,10 @@ from dff.model.features import (
     slice_by_slice,
     without_gradient_on_cpu,
 )
-from dff.model.interface import DepthModel, DepthOutput, Tones, check_inputs, padded
+from dff.model.interface import FINEST, DepthModel, DepthOutput, Tones, check_inputs, padded
 from dff.model.wild import WildConfig, WildNetwork
 from dff.weights import load_network
 
-_STRIDE = 8  # pictures are padded to a multiple of it: the finest that all scales need
 _DEEP_LEVELS = 2  # of the volume, below 1/8; a row or column that is left over there is a cell of its own
 _LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
 
@@ -155,7 +154,7 @@ class DepthNetwork(DepthModel):
     def _explained(self, images: Tensor, u: Tensor, tones: Tones | None, *, keep_maps: bool) -> Explained:
         check_inputs(images, u)
         height, width = images.shape[-2:]
-        seen, mean, variance, scales, maps = self._seen(padded(images, _STRIDE), u, tones, keep_maps)
+        seen, mean, variance, scales, maps = self._seen(padded(images, FINEST), u, tones, keep_maps)
         fine, correction = self.completion(seen, mean, variance)
         log_scale = self.uncertainty(mean, variance, correction, u)
         if not self.training:
