@@ -172,18 +172,20 @@ class DepthNetwork(DepthModel):
         n = images.shape[1]
         hints = prior.focus_prior(images) if self.prior_gain is not None else None
         shown = _in_blocks(images, tones or _tones(images), hints)
-        colours = shown[:, :12]
-        volumes = self._features(shown, u, n)
+        begun = self._begun(shown.to(self.place.weight.dtype), u)
+        colours = shown[:, :12].to(begun.dtype)
+        del shown
+        volumes = self._features(begun, n)
         shallow = volumes[0]
         scales, maps = self._decode(volumes, hints, u, n, keep_maps)
         sharp = maps[-1]
         share, mean, variance = expectation(scales[-1].logits, u)
-        seen = [pooled_over_slices(x.to(sharp.dtype), share) for x in (sharp, shallow, colours)]
+        seen = [pooled_over_slices(x, share) for x in (sharp, shallow, colours)]
         return torch.cat(seen, dim=1), mean, variance, scales, maps if keep_maps else []
 
-    def _features(self, shown: Tensor, u: Tensor, n: int) -> list[Tensor]:
-        """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32."""
-        volumes = [self.encode[0](self._begun(shown.to(self.place.weight.dtype), u), n)]
+    def _features(self, begun: Tensor, n: int) -> list[Tensor]:
+        """Volumes (B*N,C,h,w) at 1/2, 1/4, 1/8, 1/16 and 1/32 of what `_begun` gave, which is used up."""
+        volumes = [self.encode[0](begun, n)]
         for down, encode in zip(self.down, self.encode[1:], strict=True):
             volumes.append(encode(down(volumes[-1], n), n))
         for block in self.deep:
@@ -193,9 +195,8 @@ class DepthNetwork(DepthModel):
     def _begun(self, shown: Tensor, u: Tensor) -> Tensor:
         """(B*N,C,h,w): what the stem makes of pictures in blocks, in the number format of later layers."""
         half = working_dtype(shown)
-        with torch.autocast(
-            shown.device.type, enabled=False
-        ):  # rounding would lose faint texture in bright parts
+        # Rounded pictures would lose the faint texture of their bright parts.
+        with torch.autocast(shown.device.type, enabled=False):
             where = self.place(_places(u).to(shown.dtype)).flatten(0, 1)[:, :, None, None]
 
             def of(some: slice) -> Tensor:
