@@ -102,12 +102,18 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
             arguments = [argument.replace("{out}", str(out)) for argument in protocol.predict]
             used = measure([*DFF, "predict", str(stack), *arguments])
         cpu_s = used.cpu_s - import_s
-        rows.append([size.name, cpu_s, used.wall_s, used.peak_mb])
+        rows.append([size.name, used.cpu_s, cpu_s, used.wall_s, used.peak_mb])
         if size.max_cpu_s:
             targets.append(Target(f"{size.name}: CPU after import [s]", cpu_s, "at most", size.max_cpu_s))
         if size.max_mb:
             targets.append(Target(f"{size.name}: peak [MB]", used.peak_mb, "at most", size.max_mb))
-    columns = {"stack": "", "CPU after import [s]": ".2f", "wall [s]": ".1f", "peak [MB]": ".0f"}
+    columns = {
+        "stack": "",
+        "CPU [s]": ".2f",
+        "CPU after import [s]": ".2f",
+        "wall [s]": ".1f",
+        "peak [MB]": ".0f",
+    }
     note = (
         f"`dff predict STACK {' '.join(protocol.predict)}`, JPEG in, reading and writing included. Imports "
         f"take {import_s:.2f} s of CPU (taken off), `dff --help` {help_s:.2f} s. Peak: resident memory, "

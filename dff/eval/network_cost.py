@@ -17,6 +17,7 @@ from dff.allocator import reused_memory
 from dff.eval.inputs import Say
 from dff.eval.meter import measure
 from dff.eval.report import Cell, Report, Table, Target
+from dff.model.device import computes_in_half
 from dff.model.interface import DepthModel
 from dff.model.network import NAMED, build_depth_network
 from dff.simulator.workers import one_torch_thread
@@ -76,27 +77,31 @@ def untrained(name: str) -> DepthModel:
     return build_depth_network(NAMED[name]).eval()
 
 
-def run_once(network: DepthModel, slices: int, height: int, width: int) -> float:
-    """CPU seconds of this process for one stack of noise."""
+def run_once(network: DepthModel, slices: int, height: int, width: int, half: bool = False) -> float:
+    """CPU seconds of this process for one stack of noise, in float32 or in bfloat16."""
     images = torch.rand(1, slices, 3, height, width, generator=torch.Generator().manual_seed(0))
     u = torch.linspace(0, 1, slices)[None]
     begun = time.process_time()
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
         network(images, u)
     return time.process_time() - begun
 
 
-def times(stack: Stack, repeats: int) -> dict[str, list[float]]:
-    """CPU seconds of every network of a stack, in turns; a first, untimed turn wakes the libraries."""
+def times(stack: Stack, repeats: int) -> dict[tuple[str, bool], list[float]]:
+    """CPU seconds of every network of a stack, in turns, in float32 and where the processor computes in it in
+    bfloat16 (True); a first, untimed turn wakes the libraries.
+    """
     networks = {name: untrained(name) for name in stack.networks}
-    found: dict[str, list[float]] = {name: [] for name in networks}
+    formats = (False, True) if computes_in_half(torch.device("cpu")) else (False,)
+    found: dict[tuple[str, bool], list[float]] = {(name, half): [] for name in networks for half in formats}
     with one_torch_thread(), reused_memory():
         for turn in range(repeats + 1):
-            for name, network in networks.items():
+            for (name, half), seconds in found.items():
                 if turn:
-                    found[name].append(run_once(network, stack.slices, stack.height, stack.width))
+                    size = stack.slices, stack.height, stack.width
+                    seconds.append(run_once(networks[name], *size, half))
                 else:
-                    run_once(network, stack.slices, 64, 64)
+                    run_once(networks[name], stack.slices, 64, 64, half)
     return found
 
 
@@ -114,14 +119,15 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
     targets: list[Target] = []
     for stack in protocol.stacks[:limit]:
         say(f"{NAME}: {stack.name}, time")
-        best = {}
-        for name, seconds in times(stack, protocol.repeats).items():
+        seconds = times(stack, protocol.repeats)
+        best = {name: min(seconds[name, False]) for name in stack.networks}
+        for name in stack.networks:
             say(f"{NAME}: {stack.name}, memory of {name}")
             mb = peak_mb(name, stack.slices, stack.height, stack.width)
-            best[name] = min(seconds)
-            median = float(np.median(seconds))
+            median = float(np.median(seconds[name, False]))
+            half = min(seconds.get((name, True), [float("nan")]))
             count = untrained(name).parameter_count
-            rows.append([stack.name, name, count / 1e6, best[name], median, mb, mb - idle_mb])
+            rows.append([stack.name, name, count / 1e6, best[name], median, half, mb, mb - idle_mb])
         for name, most in stack.max_cpu_s.items():
             targets.append(Target(f"{stack.name}: {name}, CPU [s]", best[name], "at most", most))
         for ratio in protocol.ratios:
@@ -135,15 +141,16 @@ def run(protocol: Protocol, *, limit: int | None = None, options: str = "", say:
         "parameters [M]": ".3f",
         "CPU, best [s]": ".2f",
         "CPU, median [s]": ".2f",
+        "in bfloat16, best [s]": ".2f",
         "peak [MB]": ".0f",
         "over imports [MB]": ".0f",
     }
     note = (
-        f"Untrained networks, float32, evaluation mode, one thread, memory used again as in `dff predict`; "
-        f"{protocol.repeats} runs each, in turns. "
-        f"Targets take the best. Peak: resident memory of a process that runs the network once, "
-        f"1 MB = 10^6 bytes; imports alone take {idle_mb:.0f} MB. dff-wild: the network of Won & Jeon "
-        "(ECCV 2022), of whose outputs evaluation needs the last alone."
+        f"Untrained networks, evaluation mode, one thread, memory used again as in `dff predict`; "
+        f"{protocol.repeats} runs each, in turns. `dff predict` runs them in bfloat16 where the processor "
+        f"computes in it. Targets and memory: float32, the best run. Peak: resident memory of a process that "
+        f"runs the network once, 1 MB = 10^6 bytes; imports alone take {idle_mb:.0f} MB. "
+        "dff-wild: the network of Won & Jeon (ECCV 2022), of whose outputs evaluation needs the last alone."
     )
     return Report(NAME, options, asdict(protocol), [Table("Depth networks", columns, rows, note)], targets)
 

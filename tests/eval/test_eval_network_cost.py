@@ -3,6 +3,7 @@ import torch
 
 from dff.eval import network_cost
 from dff.eval.meter import Usage
+from dff.model.device import computes_in_half
 from dff.recipes import load_recipe
 
 
@@ -25,8 +26,10 @@ def test_end_to_end(monkeypatch):
     ratio = network_cost.Ratio("nano", "dff-wild", 0.0)
     report = network_cost.run(network_cost.Protocol((stack,), (ratio,), 1), say=lambda line: None)
     assert torch.get_num_threads() == threads
-    assert [(row[1], row[6]) for row in report.tables[0].rows] == [("nano", 600.0), ("dff-wild", 600.0)]
+    assert [(row[1], row[7]) for row in report.tables[0].rows] == [("nano", 600.0), ("dff-wild", 600.0)]
     assert all(row[3] > 0 for row in report.tables[0].rows)
+    native = computes_in_half(torch.device("cpu"))
+    assert all((row[5] > 0) == native for row in report.tables[0].rows)  # NaN where it is not
     assert [target.met for target in report.targets] == [True, True]
 
 
