@@ -29,6 +29,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
 _HALF_SHARE = 0.7  # of the memory of float32: pictures and depth stay in it
+_LEAST_DEVIATION, _MOST_STRETCH = (
+    0.02,
+    5.0,
+)  # fainter stacks, as of phase contrast, are stretched, at most so much
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
 
@@ -124,6 +128,7 @@ def infer(
     count, size = len(slices), slices[0].shape[:2]
     device = next(network.parameters()).device
     gain, tones = _tones(slices, device)
+    stretched_tones = tones._replace(deviation=tones.deviation * _stretch(tones))
     parts = two_of(interleaved(count, config.slices))
     finer = windows(count, config.slices) if len(parts) > 1 else []
     half = runs_in_half(config.precision, device)
@@ -135,11 +140,11 @@ def infer(
     def ask(part: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
         """Focus coordinate and scale in the sweep of these slices alone."""
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
-        images = _pictures([slices[k][box] for k in part], gain).to(device)
+        images = _stretched(_pictures([slices[k][box] for k in part], gain).to(device), tones)
         height, width = slices[0][box].shape[:2]
 
         def look(view: int) -> tuple[np.ndarray, np.ndarray]:
-            output = network(viewed(images, view), u, tones)
+            output = network(viewed(images, view), u, stretched_tones)
             maps = unviewed(torch.stack((output.u[0], output.log_scale[0].exp())), view)
             own, scale = maps[:, :height, :width].cpu().numpy()
             return own, scale
@@ -208,6 +213,18 @@ def _pictures(slices: Sequence[np.ndarray], gain: float) -> Tensor:
         values = np.pad(image, edge, mode="edge").astype(np.float32) * np.float32(gain / _top(image))
         pictures[0, k] = torch.from_numpy(np.minimum(values, 1)).permute(2, 0, 1)
     return pictures
+
+
+def _stretch(tones: Tones) -> float:
+    """By how much the contrast of a stack is raised."""
+    return min(max(_LEAST_DEVIATION / max(float(tones.deviation), 1e-6), 1), _MOST_STRETCH)
+
+
+def _stretched(images: Tensor, tones: Tones) -> Tensor:
+    """The same (1,N,3,H,W), overwritten, about the mean of the stack."""
+    level = tones.mean[:, None, :, None, None]
+    stretch = _stretch(tones)
+    return images if stretch == 1 else images.sub_(level).mul_(stretch).add_(level)
 
 
 def _tones(slices: Sequence[np.ndarray], device: torch.device) -> tuple[float, Tones]:

@@ -289,6 +289,18 @@ def test_auto_is_half_precision_where_the_device_computes_in_it(
     assert runs_in_half(asked, torch.device("cpu")) == half
 
 
+def test_contrast_of_faint_stacks_is_raised(network: DepthNetwork) -> None:
+    slices, _ = ramp_stack(5, 64, 96)
+    shares = np.stack(slices) / np.float32(255)
+
+    def seen(deviation: float) -> np.ndarray:
+        faint = 0.6 + (shares - shares.mean()) * np.float32(deviation / shares.std())
+        return infer(network, list(np.rint(65535 * faint).astype(np.uint16)), np.arange(5.0), CONFIG).u
+
+    np.testing.assert_allclose(seen(0.005), seen(0.02), atol=2e-3)
+    assert np.abs(seen(0.001) - seen(0.02)).max() > 1e-2  # not without end: what is left is noise
+
+
 def test_deterministic(network: DepthNetwork) -> None:
     slices, _ = ramp_stack(14, 64, 64)
     first, again = (infer(network, slices, np.arange(14.0), CONFIG) for _ in range(2))
