@@ -29,10 +29,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
 _HALF_SHARE = 0.7  # of the memory of float32: pictures and depth stay in it
-_LEAST_DEVIATION, _MOST_STRETCH = (
-    0.02,
-    5.0,
-)  # fainter stacks, as of phase contrast, are stretched, at most so much
+_LEAST_DEVIATION = 0.02  # of a stack; fainter ones, as of phase contrast, are stretched ...
+_MOST_STRETCH = 5.0  # ... but not more than this: what is left is noise
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
 

