@@ -115,6 +115,17 @@ def test_srd_slice_by_slice_is_srd_at_once(n: int) -> None:
     torch.testing.assert_close(in_parts, at_once)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("kind", ["efd", "max+conv3d", "avg+conv3d", "strided", "pool3d"])
+def test_efd_slice_by_slice_is_efd_at_once(kind: str, n: int) -> None:
+    torch.manual_seed(0)
+    block = EffectiveDownsampling(4, 6, kind)  # type: ignore[arg-type]
+    x = torch.randn(2 * n, 4, 6, 10)
+    with torch.no_grad():
+        in_parts = block(x, n)
+    torch.testing.assert_close(in_parts, block(x, n).detach())
+
+
 def test_largest_of_four_is_max_pooling() -> None:
     x = torch.randn(2, 3, 6, 10).to(memory_format=torch.channels_last)
     with torch.no_grad():

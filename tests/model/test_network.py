@@ -49,6 +49,13 @@ def test_any_number_of_slices_and_any_size(n: int, height: int, width: int) -> N
     assert [tuple(scale.logits.shape[:2]) for scale in out.scales] == [(2, n)] * 3
 
 
+def test_without_gradient_the_answer_is_the_same() -> None:
+    images, u = stack(2, 4, 45, 70)
+    with torch.no_grad():
+        in_parts = network()(images, u).u
+    torch.testing.assert_close(in_parts, network()(images, u).u.detach())
+
+
 def halves_sharp_at_either_end(height: int, width: int) -> Tensor:
     """(1,3,3,H,W): the left half is sharp in the first slice, the right half in the last."""
     grain = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
