@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from dff.model.long_stacks import (
     windows,
 )
 from dff.model.network import focus_coordinate
-from dff.model.tiles import Mosaic, tile_plan
+from dff.model.tiles import Box, Mosaic, Tile, box_round, tile_plan, within
 from dff.model.views import VIEWS, unviewed, viewed
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -135,7 +134,7 @@ def infer(
     mosaic = Mosaic(size, config.overlap)
     places = np.asarray(positions, np.float64)
 
-    def ask(part: list[int], box: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+    def ask(part: list[int], box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Focus coordinate and scale in the sweep of these slices alone."""
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
         images = _stretched(_pictures([slices[k][box] for k in part], gain).to(device), tones)
@@ -155,7 +154,7 @@ def infer(
             said = [ask(part, tile.box) for part in parts]
             u, scale = weighted_mean(*(np.stack(values) for values in zip(*said, strict=True)))
             if finer:
-                u, scale = _refined(u, scale, finer, places, partial(ask, box=tile.box))
+                u, scale = _refined(u, scale, finer, places, _part_of(tile, ask), config.overlap)
             mosaic.add(tile, {"u": u, "scale": scale})
             if progress is not None:
                 progress(done, len(plan))
@@ -163,14 +162,27 @@ def infer(
     return Inferred(maps["u"], maps["scale"], len(plan), len(parts) + len(finer))
 
 
+Ask = Callable[[list[int], Box], tuple[np.ndarray, np.ndarray]]
+"""Depth and its scale that a network finds of some slices, in a box."""
+
+
+def _part_of(tile: Tile, ask: Ask) -> Ask:
+    """``ask``, for boxes in the pixels of ``tile``."""
+    return lambda part, box: ask(part, within(tile.box, box))
+
+
 def _refined(
     u: np.ndarray,
     scale: np.ndarray,
     finer: list[list[int]],
     positions: np.ndarray,
-    ask: Callable[[list[int]], tuple[np.ndarray, np.ndarray]],
+    ask: Ask,
+    margin: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First depth and its scale (h,w), corrected by the windows round it, as far as pixels need them."""
+    """First depth and its scale (h,w), corrected by the windows round it, as far as pixels need them.
+
+    A window is looked at where pixels need it, and ``margin`` px round them.
+    """
     ladder = (positions - positions[0]) / (positions[-1] - positions[0])
     index = np.interp(u, ladder, np.arange(len(positions))).astype(np.float32)
     total, weight = np.zeros((3, *u.shape), np.float32), np.zeros_like(u)
@@ -178,9 +190,10 @@ def _refined(
         low, high = np.float32(ladder[window[0]]), np.float32(ladder[window[-1]])
         share, reach = window_share(index, window, len(positions)), (high - low) / 2
         if (share[scale < reach] > 0).any():
-            fine, spread = ask(window)
-            total += share * np.stack(
-                (low + fine * (high - low), spread * (high - low), np.full_like(u, reach))
+            box = box_round(share > 0, margin, STRIDE)
+            fine, spread = ask(window, box)
+            total[:, *box] += share[box] * np.stack(
+                (low + fine * (high - low), spread * (high - low), np.full_like(fine, reach))
             )
             weight += share
     seen = weight > 0

@@ -35,6 +35,26 @@ def _smooth(t: np.ndarray) -> np.ndarray:
     return np.asarray(t * t * (3 - 2 * t))
 
 
+Box = tuple[slice, slice]
+"""Rows and columns."""
+
+
+def box_round(mask: np.ndarray, margin: int, multiple: int) -> Box:
+    """What is True in (h,w), and at least ``margin`` px round it; it begins at multiples of ``multiple``."""
+
+    def span(some: np.ndarray) -> slice:
+        first, last = map(int, np.flatnonzero(some)[[0, -1]])
+        return slice(max(first - margin, 0) // multiple * multiple, min(last + 1 + margin, len(some)))
+
+    return span(np.any(mask, axis=1)), span(np.any(mask, axis=0))
+
+
+def within(outer: Box, inner: Box) -> Box:
+    """A box that is given in the pixels of another, in those of the picture."""
+    rows, columns = (slice(a.start + b.start, a.start + b.stop) for a, b in zip(outer, inner, strict=True))
+    return rows, columns
+
+
 @dataclass(frozen=True)
 class Tile:
     """A part of a picture."""
@@ -43,7 +63,7 @@ class Tile:
     columns: Span
 
     @property
-    def box(self) -> tuple[slice, slice]:
+    def box(self) -> Box:
         return slice(self.rows.start, self.rows.stop), slice(self.columns.start, self.columns.stop)
 
 

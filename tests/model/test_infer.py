@@ -30,6 +30,7 @@ from dff.model.long_stacks import (
     windows,
 )
 from dff.model.network import SIZES, DepthNetwork, load_depth_network
+from dff.model.tiles import Box
 
 CONFIG = InferenceConfig(overlap=64, precision="float32")  # the same on every processor
 
@@ -207,17 +208,35 @@ def test_windows_that_no_pixel_needs_are_not_computed() -> None:
     rough, sure = np.full((4, 4), 0.1, np.float32), np.full((4, 4), 0.01, np.float32)
     asked: list[list[int]] = []
 
-    def ask(part: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    def ask(part: list[int], box: Box) -> tuple[np.ndarray, np.ndarray]:
         asked.append(part)
-        return rough, rough
+        return rough[box], rough[box]
 
-    u, _ = _refined(rough, sure, windows(40, 10), np.arange(40.0), ask)
+    u, _ = _refined(rough, sure, windows(40, 10), np.arange(40.0), ask, 128)
     assert all(part[0] <= 4 <= part[-1] for part in asked)
     assert bool((u < rough).all())
     asked.clear()
-    unsure = _refined(rough, 50 * sure, windows(40, 10), np.arange(40.0), ask)
+    unsure = _refined(rough, 50 * sure, windows(40, 10), np.arange(40.0), ask, 128)
     assert not asked
     np.testing.assert_array_equal(unsure[0], rough)
+
+
+def test_windows_are_looked_at_where_they_are_needed(network: DepthNetwork) -> None:
+    """A ramp: each window is needed in a strip, and margins of 64 px are enough for it."""
+    slices, _ = ramp_stack(30, 64, 512, blur=60)
+    near, far = (infer(network, slices, np.arange(30.0), replace(CONFIG, overlap=px)) for px in (64, 512))
+    assert np.abs(near.u - far.u).mean() < 1e-3
+    boxes: list[Box] = []
+    ramp = np.tile(np.linspace(0, 1, 512, dtype=np.float32), (64, 1))
+
+    def ask(part: list[int], box: Box) -> tuple[np.ndarray, np.ndarray]:
+        boxes.append(box)
+        return ramp[box], ramp[box]
+
+    _refined(ramp, np.full_like(ramp, 0.01), windows(30, 10), np.arange(30.0), ask, 64)
+    widths = [columns.stop - columns.start for _, columns in boxes]
+    assert max(widths) < 400
+    assert all(columns.start % 32 == 0 for _, columns in boxes)
 
 
 # --- views -----------------------------------------------------------------------------------------------
