@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dff.allocator import give_back
 from dff.model.device import computes_in_half
 from dff.model.interface import FINEST, STRIDE, DepthModel, Tones
 from dff.model.long_stacks import (
@@ -136,6 +137,7 @@ def infer(
 
     def ask(part: list[int], box: Box) -> tuple[np.ndarray, np.ndarray]:
         """Focus coordinate and scale in the sweep of these slices alone."""
+        give_back()  # parts and windows want blocks of other sizes, and would leave gaps
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
         images = _stretched(_pictures([slices[k][box] for k in part], gain).to(device), tones)
         height, width = slices[0][box].shape[:2]
