@@ -38,7 +38,7 @@ def _set(settings: dict[int, int]) -> None:
 
 
 def give_back() -> None:
-    """What is free goes back to the system now: between stages that need blocks of other sizes."""
+    """What is free goes back to the system now: between steps that need blocks of other sizes."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from dff import fusion
-from dff.allocator import give_back, reused_memory
+from dff.allocator import reused_memory
 from dff.classical.align import Method, align_stack
 from dff.classical.alignment import Alignment
 from dff.classical.depth import StepSink
@@ -205,7 +205,6 @@ def predict(
             stack, method=align, aligner=aligner, reference=reference, device=device, progress=progress
         )
     used = _usable(ordered, alignment, poor)
-    give_back()
     return _seen(engine, ordered, alignment, used, seconds, aif=aif, steps=steps, progress=progress)
 
 

@@ -57,6 +57,11 @@ def without_gradient_on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
+def together(x: Tensor, count: int) -> int:
+    """How many of ``count`` pictures to work on at once: one where that keeps the work in the cache."""
+    return 1 if without_gradient_on_cpu(x) else count
+
+
 def largest_of_four(x: Tensor) -> Tensor:
     """Maximum of every 2 x 2 pixels of (M,C,H,W), H and W even."""
     if not without_gradient_on_cpu(x):
@@ -243,7 +248,7 @@ class EffectiveDownsampling(nn.Module):
         pooled = F.avg_pool2d(x, 2) if self.kind == "avg+conv3d" else largest_of_four(x)
         out = self.focal(pooled, n)
         if self.strided is not None:
-            together = 1 if without_gradient_on_cpu(x) else len(x)
-            for k in range(0, len(x), together):
-                out[k : k + together].add_(self.strided(x[k : k + together]))
+            step = together(x, len(x))
+            for k in range(0, len(x), step):
+                out[k : k + step].add_(self.strided(x[k : k + step]))
         return F.relu_(out)

@@ -21,7 +21,7 @@ from dff.model.long_stacks import (
     window_share,
     windows,
 )
-from dff.model.network import focus_coordinate
+from dff.model.network import LEAST_CONTRAST, focus_coordinate
 from dff.model.tiles import Box, Mosaic, Tile, box_round, tile_plan, within
 from dff.model.views import VIEWS, unviewed, viewed
 
@@ -29,8 +29,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
 _HALF_SHARE = 0.7  # of the memory of float32: pictures and depth stay in it
-_LEAST_DEVIATION = 0.02  # of a stack; fainter ones, as of phase contrast, are stretched ...
-_MOST_STRETCH = 5.0  # ... but not more than this: what is left is noise
+_MOST_STRETCH = 5.0  # of stacks fainter than LEAST_CONTRAST, as of phase contrast; what is left is noise
 _LEAST_WHITE = 0.5  # stacks darker than this are brightened: 12 bit in 16-bit files, night
 
 
@@ -126,7 +125,8 @@ def infer(
     count, size = len(slices), slices[0].shape[:2]
     device = next(network.parameters()).device
     gain, tones = _tones(slices, device)
-    stretched_tones = tones._replace(deviation=tones.deviation * _stretch(tones))
+    stretch = min(max(LEAST_CONTRAST / max(float(tones.deviation), 1e-6), 1), _MOST_STRETCH)
+    stretched_tones = tones._replace(deviation=tones.deviation * stretch)
     parts = two_of(interleaved(count, config.slices))
     finer = windows(count, config.slices) if len(parts) > 1 else []
     half = runs_in_half(config.precision, device)
@@ -139,7 +139,10 @@ def infer(
         """Focus coordinate and scale in the sweep of these slices alone."""
         give_back()  # parts and windows want blocks of other sizes, and would leave gaps
         u = focus_coordinate(torch.from_numpy(places[part])[None]).to(device)
-        images = _stretched(_pictures([slices[k][box] for k in part], gain).to(device), tones)
+        images = _pictures([slices[k][box] for k in part], gain).to(device)
+        if stretch > 1:
+            level = tones.mean[:, None, :, None, None]
+            images.sub_(level).mul_(stretch).add_(level)
         height, width = slices[0][box].shape[:2]
 
         def look(view: int) -> tuple[np.ndarray, np.ndarray]:
@@ -226,18 +229,6 @@ def _pictures(slices: Sequence[np.ndarray], gain: float) -> Tensor:
         values = np.pad(image, edge, mode="edge").astype(np.float32) * np.float32(gain / _top(image))
         pictures[0, k] = torch.from_numpy(np.minimum(values, 1)).permute(2, 0, 1)
     return pictures
-
-
-def _stretch(tones: Tones) -> float:
-    """By how much the contrast of a stack is raised."""
-    return min(max(_LEAST_DEVIATION / max(float(tones.deviation), 1e-6), 1), _MOST_STRETCH)
-
-
-def _stretched(images: Tensor, tones: Tones) -> Tensor:
-    """The same (1,N,3,H,W), overwritten, about the mean of the stack."""
-    level = tones.mean[:, None, :, None, None]
-    stretch = _stretch(tones)
-    return images if stretch == 1 else images.sub_(level).mul_(stretch).add_(level)
 
 
 def _tones(slices: Sequence[np.ndarray], device: torch.device) -> tuple[float, Tones]:

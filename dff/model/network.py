@@ -22,6 +22,7 @@ from dff.model.features import (
     SrdKind,
     sharp_region_detector,
     slice_by_slice,
+    together,
     without_gradient_on_cpu,
 )
 from dff.model.interface import FINEST, DepthModel, DepthOutput, Tones, check_inputs, padded
@@ -29,7 +30,7 @@ from dff.model.wild import WildConfig, WildNetwork
 from dff.weights import load_network
 
 _DEEP_LEVELS = 2  # of the volume, below 1/8; a row or column that is left over there is a cell of its own
-_LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
+LEAST_CONTRAST = 0.02  # deviation of display values below which a stack is not stretched further
 
 
 @dataclass(frozen=True)
@@ -258,10 +259,9 @@ def load_depth_network(name: str | Path, device: torch.device | str = "cpu") -> 
 def _tones(images: Tensor) -> Tones:
     """Of stacks (B,N,3,H,W) that are whole."""
     mean = images.float().mean(dim=(1, 3, 4))
-    together = 1 if without_gradient_on_cpu(images) else images.shape[1]
     squares = [
         (some.float() - mean[:, None, :, None, None]).square().mean(dim=(2, 3, 4))
-        for some in images.split(together, dim=1)
+        for some in images.split(together(images, images.shape[1]), dim=1)
     ]
     return Tones(mean, torch.cat(squares, dim=1).mean(dim=1).sqrt())
 
@@ -274,11 +274,11 @@ def _in_blocks(images: Tensor, tones: Tones, hints: Tensor | None) -> Tensor:
     """
     n, colours, height, width = images.shape[1:]
     more = 0 if hints is None else hints.shape[2]
-    mean, deviation = tones.mean[:, None, :, None, None], tones.deviation.clamp_min(_LEAST_CONTRAST)
+    mean, deviation = tones.mean[:, None, :, None, None], tones.deviation.clamp_min(LEAST_CONTRAST)
     joined = mean.new_empty(len(images), n, height // 2, width // 2, 4 * colours + more)
-    together = 1 if without_gradient_on_cpu(images) else n  # what is written to stays in the cache
-    for k in range(0, n, together):
-        some = slice(k, k + together)
+    step = together(images, n)
+    for k in range(0, n, step):
+        some = slice(k, k + step)
         shown = (images[:, some].float() - mean) / deviation[:, None, None, None, None]
         for channel in range(4 * colours):
             colour, down, across = channel // 4, channel // 2 % 2, channel % 2

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dff.model.features import without_gradient_on_cpu
+from dff.model.features import together
 
 CHANNELS = 4
 _FLOOR = 2e-3  # of the tone range: below it lies little but rounding
@@ -57,8 +57,8 @@ def focus_prior(images: Tensor) -> Tensor:
         the log energy of channel 1 itself, which tells texture from noise.
     """
     pictures = images.flatten(0, 1)
-    together = 1 if without_gradient_on_cpu(images) else len(pictures)  # one by one they stay in the cache
-    logs = torch.cat([_log_energies(some) for some in pictures.split(together)])
+    some_at_once = pictures.split(together(images, len(pictures)))
+    logs = torch.cat([_log_energies(some) for some in some_at_once])
     logs = logs.unflatten(0, images.shape[:2])
     relative = logs - logs.mean(dim=1, keepdim=True)
     return torch.cat((relative, logs[:, :, 1:2] + 4), dim=2)  # + 4: near zero mean for ordinary pictures
